@@ -1,0 +1,143 @@
+/* catalog: the products. SQLite is the truth (one row a product: its fields, its vector, the hash
+ * of its image, a monotone change number `seq`); columns, bitsets and the flat index in memory are
+ * derived from it at open. One writer thread owns the only writing connection and commits in
+ * groups; a call that returns OK is on disk (WAL, synchronous=FULL). Thread-safe throughout. */
+#ifndef VT_CATALOG_H
+#define VT_CATALOG_H
+
+#include "base/base.h"
+#include "index/index.h"
+
+/* ---- product ---------------------------------------------------------------------------- */
+
+#define VT_PRODUCT_ID_MAX      255   /* bytes, >= 1 */
+#define VT_PRODUCT_TEXT_MAX    65536 /* bytes of name, description, image_url, category each */
+#define VT_ATTRIBUTES_MAX      65536 /* bytes of the attributes as compact JSON */
+#define VT_ATTRIBUTES_DEPTH    8     /* levels of objects and arrays, the outer object is 1 */
+
+typedef struct vt_product {
+    char *id;          /* 1..255 bytes UTF-8, no control characters; never NULL once valid */
+    char *name;        /* never NULL; 1.. bytes */
+    char *description; /* never NULL, may be "" */
+    char *image_url;   /* never NULL, may be "" (image given as bytes) */
+    char *category;    /* never NULL, may be "" (none) */
+    double price;      /* >= 0, finite; NAN: not given */
+    json_t *attributes; /* an object, never NULL once valid */
+    float *embedding;  /* dim floats, unit length; NULL where not loaded */
+    vt_hash image_hash; /* SHA-256 of the image's bytes */
+    int64_t created_at, updated_at; /* Unix milliseconds */
+    uint64_t seq;      /* change number of its last write */
+} vt_product;
+
+void vt_product_init(vt_product *p);
+void vt_product_release(vt_product *p);
+/* Fills p's shop fields from a JSON object {id, name, description, image_url, category, price,
+ * attributes}; other members are not looked at. Required: id, name. E_INVALID names the field by
+ * JSON pointer and the reason. */
+vt_status vt_product_from_json(const json_t *object, vt_product *p, vt_err *err) VT_MUST_USE;
+/* Members product_id, name, description, image_url, price (or null), category, attributes: the
+ * order of a search result. The caller opens and closes the object around it. */
+void vt_product_write(const vt_product *p, vt_json *w);
+
+/* ---- filter ----------------------------------------------------------------------------- */
+
+/* A conjunction: category is one of `categories`, price within [price_min, price_max], and each
+ * attribute term holds. Products without a price match no price bound. A term "attributes.a.b": v
+ * holds when the value at path a, b equals v (string, number, boolean or null), or, where the path
+ * ends at an array, when one of its elements does. */
+typedef struct vt_filter vt_filter;
+
+/* From a JSON object: {"category": "x" | ["x","y"], "price_min": 1, "price_max": 2,
+ * "attributes.colour": "red"}. NULL or {} gives the filter that matches all. `at` is the JSON
+ * pointer prefix for errors ("/filter"). E_INVALID names the member. */
+vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out, vt_err *err)
+    VT_MUST_USE;
+void vt_filter_close(vt_filter *f);
+/* The canonical text: equal filters give equal bytes, whatever the order they were written in. */
+void vt_filter_write(const vt_filter *f, vt_buf *out);
+/* The definition, evaluated on one product without any index: what tests compare against. */
+bool vt_filter_matches(const vt_filter *f, const vt_product *p);
+
+/* ---- catalogue -------------------------------------------------------------------------- */
+
+typedef struct vt_catalog vt_catalog;
+
+typedef struct vt_catalog_options {
+    const char *dir;         /* the data folder; created where missing */
+    size_t dim;              /* of the model's vectors */
+    vt_hash model;           /* the model's identity */
+    const char *model_name;  /* for messages: the model folder's name */
+    vt_pool *pool;           /* for scans; may be NULL; not owned */
+} vt_catalog_options;
+
+/* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
+ * what to do), loads the columns and vectors. */
+vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err *err) VT_MUST_USE;
+void vt_catalog_close(vt_catalog *c); /* commits what was accepted */
+
+typedef enum vt_put_result { VT_PUT_CREATED, VT_PUT_UPDATED, VT_PUT_UNCHANGED } vt_put_result;
+
+/* Writes p (embedding set; created_at, updated_at, seq are filled in) and returns when it is
+ * durable and searchable. Concurrent callers share a commit. UNCHANGED: an equal product is there
+ * already, nothing was written. */
+vt_status vt_catalog_put(vt_catalog *c, vt_product *p, vt_put_result *result, vt_err *err)
+    VT_MUST_USE;
+/* The same for n products in one hand-over; statuses[i], results[i] and errs[i] tell of each (an
+ * id that comes twice: the later one wins). */
+void vt_catalog_put_many(vt_catalog *c, vt_product *p, size_t n, vt_status *statuses,
+                         vt_put_result *results, vt_err *errs);
+/* The stored vector of product id if its image hash equals `image`: *found tells. embedding has
+ * room for dim floats. What makes re-indexing compute nothing. */
+vt_status vt_catalog_vector(vt_catalog *c, const char *id, const vt_hash *image, float *embedding,
+                            bool *found, vt_err *err) VT_MUST_USE;
+vt_status vt_catalog_get(vt_catalog *c, const char *id, vt_product *out, vt_err *err) VT_MUST_USE;
+vt_status vt_catalog_delete(vt_catalog *c, const char *id, vt_err *err) VT_MUST_USE;
+
+typedef vt_status (*vt_product_fn)(void *ctx, const vt_product *p, vt_err *err);
+
+/* Products in order of id (bytes), from the first after `after` ("" = from the start), at most
+ * limit, that match the filter (NULL: all). fn that fails stops the walk with its status. */
+vt_status vt_catalog_list(vt_catalog *c, const char *after, size_t limit, const vt_filter *filter,
+                          vt_product_fn fn, void *ctx, vt_err *err) VT_MUST_USE;
+
+typedef struct vt_catalog_hit {
+    vt_product product; /* without embedding */
+    float score;        /* cosine similarity, [-1, 1] */
+} vt_catalog_hit;
+
+/* The k best products for a unit vector among those that match, best first, ties by id. *hits is
+ * malloc'ed, min(k, matches) long; the caller releases each product and frees it
+ * (vt_catalog_hits_release). */
+vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter *filter, size_t k,
+                            vt_catalog_hit **hits, size_t *n_hits, vt_err *err) VT_MUST_USE;
+void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n);
+
+/* Rises with every change that a search could see. */
+uint64_t vt_catalog_generation(const vt_catalog *c);
+
+typedef struct vt_catalog_stats {
+    size_t products, categories;
+    uint64_t seq, generation;
+    uint64_t database_bytes, memory_bytes;
+    uint64_t commits, rows_written;
+    size_t dim;
+    vt_hash model;
+    double load_seconds; /* what open took to read products and vectors */
+    double index_seconds; /* and to build columns and index */
+} vt_catalog_stats;
+
+void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out);
+/* Calls fn once per category in order of name, with its number of products. */
+typedef vt_status (*vt_category_fn)(void *ctx, const char *category, size_t products, vt_err *err);
+vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx, vt_err *err)
+    VT_MUST_USE;
+
+/* Verifies a data folder nobody has open: database integrity, every row (fields, vector length and
+ * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls
+ * say with one line a finding, then one line a part that is sound. *problems counts findings; the
+ * status is OK even then (other statuses: it could not be looked at). */
+typedef void (*vt_say_fn)(void *ctx, bool problem, const char *line);
+vt_status vt_catalog_check(const char *dir, vt_say_fn say, void *ctx, size_t *problems,
+                           vt_err *err) VT_MUST_USE;
+
+#endif

@@ -1,0 +1,123 @@
+/* engine: the only room that joins the others. A product comes in (ingest), a query comes in
+ * (search); both walks are one function each in ingest.c and search.c. Requests are JSON objects
+ * as the API documents them (openapi.json), answers are JSON text, so that the HTTP server and
+ * the command line say the same thing. Thread-safe once open. */
+#ifndef VT_ENGINE_H
+#define VT_ENGINE_H
+
+#include "base/base.h"
+
+typedef struct vt_engine vt_engine;
+
+typedef struct vt_engine_options {
+    const char *data_dir;           /* "data" */
+    const char *model_dir;          /* a Hugging Face CLIPModel folder */
+    const char *isa;                /* NULL or "auto", else VITRINE_ISA's values */
+    unsigned threads;               /* of one computation; 0: online processors */
+    const char *const *fetch_allow; /* see vt_net_options.allow; NULL: public addresses only */
+    size_t cache_bytes;             /* answer cache; 0 turns it off */
+    uint32_t cache_ttl_s;
+} vt_engine_options;
+
+void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, the rest zero */
+
+/* Loads model, catalogue and index, one log line a stage with counts, sizes and seconds, and runs
+ * one inference of each tower, so that the first query is as fast as the next. */
+vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **out, vt_err *err)
+    VT_MUST_USE;
+void vt_engine_close(vt_engine *e);
+
+/* ---- a product comes in ----------------------------------------------------------------- */
+
+typedef struct vt_ingest_result {
+    const char *result; /* "created", "updated", "unchanged"; static */
+    bool encoded;       /* the image went through the model (false: its vector was there already) */
+} vt_ingest_result;
+
+/* product: {id, name, description, image_url, category, price, attributes, image}. The picture is
+ * `image` bytes where given (not NULL), else the member "image" (base64, data: URL allowed), else
+ * downloaded from image_url. Returns when durable and searchable. Errors name the field. */
+vt_status vt_engine_ingest(vt_engine *e, const json_t *product, const void *image, size_t image_len,
+                           vt_ingest_result *result, vt_err *err) VT_MUST_USE;
+
+/* ---- many products come in -------------------------------------------------------------- */
+
+/* A pipeline over vt_engine_ingest: lines are fed in order, worked on by several threads, and
+ * their results told in the order they were fed. */
+typedef struct vt_import vt_import;
+
+typedef struct vt_import_line {
+    uint64_t line; /* as fed */
+    const char *id; /* product id; "" where the line had none */
+    vt_status status;
+    const vt_ingest_result *result; /* valid when status is OK */
+    const vt_err *err;              /* valid when it is not */
+} vt_import_line;
+
+/* Called for each line fed, in order, from one thread at a time, never while a lock is held that
+ * vt_import_feed needs. */
+typedef void (*vt_import_fn)(void *ctx, const vt_import_line *line);
+
+typedef struct vt_import_options {
+    const char *image_dir; /* not NULL: a line's "image" is a path, relative to this folder, or an
+                            * http(s) URL; NULL: it is base64 (never a path: lines from the network
+                            * must not read the server's files) */
+    unsigned workers;      /* 0: a sensible number */
+    vt_import_fn fn;
+    void *ctx;
+} vt_import_options;
+
+vt_status vt_import_open(vt_engine *e, const vt_import_options *o, vt_import **out, vt_err *err)
+    VT_MUST_USE;
+/* One product as a JSON object in text (copied). Waits while the queue is full. Only E_NOMEM fails
+ * here; what is wrong with the line itself is told through fn. */
+vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n, vt_err *err)
+    VT_MUST_USE;
+/* Waits until every line fed has been told, then frees. */
+void vt_import_close(vt_import *im);
+
+/* Reads records out of a file's bytes, fed in pieces of any size: JSON lines as they are, CSV rows
+ * (RFC 4180, header line first, separator ',' ';' or tab told by the header) as JSON objects:
+ * columns id, name, description, image, image_url, category, price, attributes (JSON), and
+ * attributes.* (each a string, number or boolean by its form). Unknown columns are refused by name. */
+typedef struct vt_rows vt_rows;
+typedef enum vt_rows_format { VT_ROWS_JSONL, VT_ROWS_CSV } vt_rows_format;
+/* line: number of the record's first line, from 1. json is NULL where the record could not be read
+ * and err says why; reading goes on with the next. A status that is not OK stops the reading. */
+typedef vt_status (*vt_row_fn)(void *ctx, uint64_t line, const char *json, size_t n,
+                               const vt_err *why, vt_err *err);
+vt_status vt_rows_open(vt_rows_format format, size_t max_line, vt_row_fn fn, void *ctx,
+                       vt_rows **out, vt_err *err) VT_MUST_USE;
+vt_status vt_rows_feed(vt_rows *r, const char *bytes, size_t n, vt_err *err) VT_MUST_USE;
+vt_status vt_rows_finish(vt_rows *r, vt_err *err) VT_MUST_USE; /* the last line may lack its end */
+void vt_rows_close(vt_rows *r);
+
+/* ---- a query comes in ------------------------------------------------------------------- */
+
+/* request: {text_query | image_url | image (base64), top_k, category_filter, price_min, price_max,
+ * filter}. image bytes, where given, take the place of the member "image". answer gets {query_type,
+ * top_k, total_results, results[], cached, execution_time_ms}. */
+vt_status vt_engine_search(vt_engine *e, const json_t *request, const void *image, size_t image_len,
+                           vt_buf *answer, vt_err *err) VT_MUST_USE;
+
+/* ---- looking around --------------------------------------------------------------------- */
+
+vt_status vt_engine_get(vt_engine *e, const char *id, vt_buf *answer, vt_err *err) VT_MUST_USE;
+vt_status vt_engine_delete(vt_engine *e, const char *id, vt_err *err) VT_MUST_USE;
+/* {products: [...], next: "id" | null}: page after id `after` ("": first), 1..1000 a page; filter
+ * as in a search, NULL for none. */
+vt_status vt_engine_list(vt_engine *e, const char *after, size_t limit, const json_t *filter,
+                         vt_buf *answer, vt_err *err) VT_MUST_USE;
+vt_status vt_engine_collections(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* Everything countable: products, categories, sizes, cache, model, counters. */
+vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* The engine's part of /metrics, Prometheus text format 0.0.4. */
+vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* What a model folder is, without a catalogue: {identity, dim, ...} and the seconds to load it. */
+vt_status vt_engine_model_info(const char *model_dir, const char *isa, unsigned threads,
+                               vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* See vt_catalog_check. */
+vt_status vt_engine_check(const char *data_dir, void (*say)(void *ctx, bool problem, const char *line),
+                          void *ctx, size_t *problems, vt_err *err) VT_MUST_USE;
+
+#endif

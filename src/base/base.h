@@ -25,25 +25,25 @@
 
 /* One table for the whole program: name, value, `code` of a problem+json answer, HTTP status,
  * exit code of the command line. */
-#define VT_STATUS_MAP(X)                                                                          \
-    X(OK, 0, "ok", 200, 0)                                                                        \
-    X(E_INVALID, -1, "invalid_request", 400, 2)      /* a field is missing, ill-typed, in excess */ \
-    X(E_PARSE, -2, "bad_syntax", 400, 2)             /* not JSON, not CSV, not TOML... */         \
-    X(E_NOT_FOUND, -3, "not_found", 404, 3)                                                       \
-    X(E_TOO_LARGE, -4, "too_large", 413, 2)          /* a limit on bytes, pixels or counts */     \
-    X(E_UNSUPPORTED, -5, "unsupported_media", 415, 2) /* a format we do not read */               \
-    X(E_IMAGE, -6, "bad_image", 422, 2)              /* the right format, but broken inside */    \
-    X(E_REFUSED, -7, "address_refused", 403, 4)      /* the address guard said no */              \
-    X(E_UPSTREAM, -8, "fetch_failed", 502, 4)        /* another server failed or is dead */       \
-    X(E_TIMEOUT, -9, "timeout", 504, 4)                                                           \
-    X(E_MODEL, -10, "bad_model", 500, 5)             /* a model folder that cannot be used */     \
-    X(E_MISMATCH, -11, "model_mismatch", 409, 5)     /* data of another model, another schema */  \
-    X(E_LOCKED, -12, "locked", 503, 6)               /* another process has the data folder */    \
-    X(E_BUSY, -13, "busy", 503, 6)                   /* a queue is full, or we are stopping */    \
-    X(E_FULL, -14, "storage_full", 507, 6)           /* no space left on the device */            \
-    X(E_IO, -15, "io_error", 500, 6)                                                              \
-    X(E_CORRUPT, -16, "corrupt", 500, 7)             /* our own files fail their checks */        \
-    X(E_NOMEM, -17, "out_of_memory", 503, 8)                                                      \
+#define VT_STATUS_MAP(X)                                                                           \
+    X(OK, 0, "ok", 200, 0)                                                                         \
+    X(E_INVALID, -1, "invalid_request", 400, 2) /* a field is missing, ill-typed, in excess */     \
+    X(E_PARSE, -2, "bad_syntax", 400, 2)        /* not JSON, not CSV, not TOML... */               \
+    X(E_NOT_FOUND, -3, "not_found", 404, 3)                                                        \
+    X(E_TOO_LARGE, -4, "too_large", 413, 2)           /* a limit on bytes, pixels or counts */     \
+    X(E_UNSUPPORTED, -5, "unsupported_media", 415, 2) /* a format we do not read */                \
+    X(E_IMAGE, -6, "bad_image", 422, 2)               /* the right format, but broken inside */    \
+    X(E_REFUSED, -7, "address_refused", 403, 4)       /* the address guard said no */              \
+    X(E_UPSTREAM, -8, "fetch_failed", 502, 4)         /* another server failed or is dead */       \
+    X(E_TIMEOUT, -9, "timeout", 504, 4)                                                            \
+    X(E_MODEL, -10, "bad_model", 500, 5)         /* a model folder that cannot be used */          \
+    X(E_MISMATCH, -11, "model_mismatch", 409, 5) /* data of another model, another schema */       \
+    X(E_LOCKED, -12, "locked", 503, 6)           /* another process has the data folder */         \
+    X(E_BUSY, -13, "busy", 503, 6)               /* a queue is full, or we are stopping */         \
+    X(E_FULL, -14, "storage_full", 507, 6)       /* no space left on the device */                 \
+    X(E_IO, -15, "io_error", 500, 6)                                                               \
+    X(E_CORRUPT, -16, "corrupt", 500, 7) /* our own files fail their checks */                     \
+    X(E_NOMEM, -17, "out_of_memory", 503, 8)                                                       \
     X(E_INTERNAL, -18, "internal", 500, 8)
 
 typedef enum vt_status {
@@ -67,7 +67,8 @@ typedef struct vt_err {
     char text[VT_ERR_TEXT_MAX];
 } vt_err;
 
-/* Fills *err and returns `s`, so that a failure is one line: return vt_fail(err, VT_E_IO, "..."). */
+/* Fills *err and returns `s`, so that a failure is one line: return vt_fail(err, VT_E_IO, "...").
+ */
 vt_status vt_fail(vt_err *err, vt_status s, const char *fmt, ...) VT_PRINTF(3, 4);
 vt_status vt_fail_field(vt_err *err, vt_status s, const char *field, const char *fmt, ...)
     VT_PRINTF(4, 5);
@@ -84,11 +85,11 @@ vt_status vt_fail_prefix(vt_err *err, const char *fmt, ...) VT_PRINTF(2, 3);
 bool vt_size_mul(size_t a, size_t b, size_t *out) VT_MUST_USE;
 bool vt_size_add(size_t a, size_t b, size_t *out) VT_MUST_USE;
 /* NULL on overflow or when there is no memory. Zero bytes give a valid pointer. */
-void *vt_alloc(size_t count, size_t size) VT_MUST_USE;          /* zeroed */
-void *vt_alloc_aligned(size_t count, size_t size) VT_MUST_USE;  /* 64-byte aligned, not zeroed */
+void *vt_alloc(size_t count, size_t size) VT_MUST_USE;         /* zeroed */
+void *vt_alloc_aligned(size_t count, size_t size) VT_MUST_USE; /* 64-byte aligned, not zeroed */
 /* Grows *array to at least `need` elements (doubling); the array is untouched on failure. */
-vt_status vt_array_grow(void *array_ptr, size_t *cap, size_t need, size_t size, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_array_grow(void *array_ptr, size_t *cap, size_t need, size_t size,
+                        vt_err *err) VT_MUST_USE;
 char *vt_strdup(const char *s) VT_MUST_USE;
 char *vt_strndup(const char *s, size_t n) VT_MUST_USE;
 
@@ -193,7 +194,8 @@ vt_status vt_dir_ensure(const char *path, vt_err *err) VT_MUST_USE;
 char *vt_path_join(const char *dir, const char *name) VT_MUST_USE;
 /* Folder part of a path ("." where there is none), malloc'ed. */
 char *vt_path_dir(const char *path) VT_MUST_USE;
-/* Holds an exclusive flock on `path` (created) until vt_lock_release. E_LOCKED names the holder's pid. */
+/* Holds an exclusive flock on `path` (created) until vt_lock_release. E_LOCKED names the holder's
+ * pid. */
 typedef struct vt_lock {
     int fd;
 } vt_lock;
@@ -208,8 +210,8 @@ typedef struct vt_log vt_log;
 
 /* Writes one line per event to fd (not owned); AUTO = text on a terminal, else JSON lines.
  * Thread-safe; a line is one write(2). */
-vt_status vt_log_open(int fd, vt_log_level least, vt_log_format format, vt_log **out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_log_open(int fd, vt_log_level least, vt_log_format format, vt_log **out,
+                      vt_err *err) VT_MUST_USE;
 void vt_log_close(vt_log *log);
 /* stage: one word ("model", "catalogue", "http"). A NULL log says nothing. */
 void vt_log_say(vt_log *log, vt_log_level level, const char *stage, const char *fmt, ...)

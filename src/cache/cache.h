@@ -20,10 +20,10 @@ void vt_answer_release(vt_answer *a); /* NULL allowed; the last one frees */
 typedef struct vt_cache vt_cache;
 
 typedef struct vt_cache_options {
-    size_t max_bytes;          /* keys, answers and bookkeeping together; 0 stores nothing, and
-                                * single flight still works */
-    uint32_t ttl_s;            /* seconds; 0 stores nothing */
-    uint64_t (*now_ns)(void);  /* NULL: vt_now_ns (tests turn their own clock) */
+    size_t max_bytes;         /* keys, answers and bookkeeping together; 0 stores nothing, and
+                               * single flight still works */
+    uint32_t ttl_s;           /* seconds; 0 stores nothing */
+    uint64_t (*now_ns)(void); /* NULL: vt_now_ns (tests turn their own clock) */
 } vt_cache_options;
 
 vt_status vt_cache_open(const vt_cache_options *o, vt_cache **out, vt_err *err) VT_MUST_USE;

@@ -10,23 +10,23 @@
 
 /* ---- product ---------------------------------------------------------------------------- */
 
-#define VT_PRODUCT_ID_MAX      255   /* bytes, >= 1 */
-#define VT_PRODUCT_TEXT_MAX    65536 /* bytes of name, description, image_url, category each */
-#define VT_ATTRIBUTES_MAX      65536 /* bytes of the attributes as compact JSON */
-#define VT_ATTRIBUTES_DEPTH    8     /* levels of objects and arrays, the outer object is 1 */
+#define VT_PRODUCT_ID_MAX   255   /* bytes, >= 1 */
+#define VT_PRODUCT_TEXT_MAX 65536 /* bytes of name, description, image_url, category each */
+#define VT_ATTRIBUTES_MAX   65536 /* bytes of the attributes as compact JSON */
+#define VT_ATTRIBUTES_DEPTH 8     /* levels of objects and arrays, the outer object is 1 */
 
 typedef struct vt_product {
-    char *id;          /* 1..255 bytes UTF-8, no control characters; never NULL once valid */
-    char *name;        /* never NULL; 1.. bytes */
-    char *description; /* never NULL, may be "" */
-    char *image_url;   /* never NULL, may be "" (image given as bytes) */
-    char *category;    /* never NULL, may be "" (none) */
-    double price;      /* >= 0, finite; NAN: not given */
+    char *id;           /* 1..255 bytes UTF-8, no control characters; never NULL once valid */
+    char *name;         /* never NULL; 1.. bytes */
+    char *description;  /* never NULL, may be "" */
+    char *image_url;    /* never NULL, may be "" (image given as bytes) */
+    char *category;     /* never NULL, may be "" (none) */
+    double price;       /* >= 0, finite; NAN: not given */
     json_t *attributes; /* an object, never NULL once valid */
-    float *embedding;  /* dim floats, unit length; NULL where not loaded */
+    float *embedding;   /* dim floats, unit length; NULL where not loaded */
     vt_hash image_hash; /* SHA-256 of the image's bytes */
     int64_t created_at, updated_at; /* Unix milliseconds */
-    uint64_t seq;      /* change number of its last write */
+    uint64_t seq;                   /* change number of its last write */
 } vt_product;
 
 void vt_product_init(vt_product *p);
@@ -50,8 +50,8 @@ typedef struct vt_filter vt_filter;
 /* From a JSON object: {"category": "x" | ["x","y"], "price_min": 1, "price_max": 2,
  * "attributes.colour": "red"}. NULL or {} gives the filter that matches all. `at` is the JSON
  * pointer prefix for errors ("/filter"). E_INVALID names the member. */
-vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out,
+                              vt_err *err) VT_MUST_USE;
 void vt_filter_close(vt_filter *f);
 /* The canonical text: equal filters give equal bytes, whatever the order they were written in. */
 void vt_filter_write(const vt_filter *f, vt_buf *out);
@@ -63,11 +63,11 @@ bool vt_filter_matches(const vt_filter *f, const vt_product *p);
 typedef struct vt_catalog vt_catalog;
 
 typedef struct vt_catalog_options {
-    const char *dir;         /* the data folder; created where missing */
-    size_t dim;              /* of the model's vectors */
-    vt_hash model;           /* the model's identity */
-    const char *model_name;  /* for messages: the model folder's name */
-    vt_pool *pool;           /* for scans; may be NULL; not owned */
+    const char *dir;        /* the data folder; created where missing */
+    size_t dim;             /* of the model's vectors */
+    vt_hash model;          /* the model's identity */
+    const char *model_name; /* for messages: the model folder's name */
+    vt_pool *pool;          /* for scans; may be NULL; not owned */
 } vt_catalog_options;
 
 /* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
@@ -80,8 +80,8 @@ typedef enum vt_put_result { VT_PUT_CREATED, VT_PUT_UPDATED, VT_PUT_UNCHANGED } 
 /* Writes p (embedding set; created_at, updated_at, seq are filled in) and returns when it is
  * durable and searchable. Concurrent callers share a commit. UNCHANGED: an equal product is there
  * already, nothing was written. */
-vt_status vt_catalog_put(vt_catalog *c, vt_product *p, vt_put_result *result, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_catalog_put(vt_catalog *c, vt_product *p, vt_put_result *result,
+                         vt_err *err) VT_MUST_USE;
 /* The same for n products in one hand-over; statuses[i], results[i] and errs[i] tell of each (an
  * id that comes twice: the later one wins). */
 void vt_catalog_put_many(vt_catalog *c, vt_product *p, size_t n, vt_status *statuses,
@@ -122,15 +122,15 @@ typedef struct vt_catalog_stats {
     uint64_t commits, rows_written;
     size_t dim;
     vt_hash model;
-    double load_seconds; /* what open took to read products and vectors */
+    double load_seconds;  /* what open took to read products and vectors */
     double index_seconds; /* and to build columns and index */
 } vt_catalog_stats;
 
 void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out);
 /* Calls fn once per category in order of name, with its number of products. */
 typedef vt_status (*vt_category_fn)(void *ctx, const char *category, size_t products, vt_err *err);
-vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx,
+                                vt_err *err) VT_MUST_USE;
 
 /* Verifies a data folder nobody has open: database integrity, every row (fields, vector length and
  * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls

@@ -27,8 +27,8 @@ typedef struct vt_clip_info {
     uint64_t parameters;
     uint64_t file_bytes;   /* model.safetensors */
     uint64_t packed_bytes; /* in memory */
-    vt_hash identity; /* SHA-256 over model.safetensors and the canonical form of what changes
-                       * vectors in config.json, preprocessor_config.json, vocab.json, merges.txt */
+    vt_hash identity;      /* SHA-256 over model.safetensors and the canonical form of what changes
+                            * vectors in config.json, preprocessor_config.json, vocab.json, merges.txt */
 } vt_clip_info;
 
 /* Reads and validates the folder: config.json, preprocessor_config.json, model.safetensors,
@@ -42,11 +42,11 @@ const vt_clip_info *vt_clip_describe(const vt_clip *m);
 /* text: n bytes of valid UTF-8 without NUL; longer than the context, it is cut with the
  * end-of-text token kept. out: info.dim floats, L2-normalised. E_NOMEM, or E_INTERNAL when the
  * vector has no finite norm. */
-vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out,
+                              vt_err *err) VT_MUST_USE;
 /* pixels: [3][crop][crop] as vt_image_preprocess writes. out as above. */
-vt_status vt_clip_encode_image(vt_clip *m, const float *pixels, float *out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_clip_encode_image(vt_clip *m, const float *pixels, float *out,
+                               vt_err *err) VT_MUST_USE;
 
 /* Token ids of a text: start-of-text, the byte-pair codes, end-of-text; at most max ids (max >= 2;
  * the last is then end-of-text). Returns how many. E_TOO_LARGE cannot happen: it is cut. */

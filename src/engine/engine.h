@@ -23,8 +23,8 @@ void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, the rest zero 
 
 /* Loads model, catalogue and index, one log line a stage with counts, sizes and seconds, and runs
  * one inference of each tower, so that the first query is as fast as the next. */
-vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **out,
+                         vt_err *err) VT_MUST_USE;
 void vt_engine_close(vt_engine *e);
 
 /* ---- a product comes in ----------------------------------------------------------------- */
@@ -47,7 +47,7 @@ vt_status vt_engine_ingest(vt_engine *e, const json_t *product, const void *imag
 typedef struct vt_import vt_import;
 
 typedef struct vt_import_line {
-    uint64_t line; /* as fed */
+    uint64_t line;  /* as fed */
     const char *id; /* product id; "" where the line had none */
     vt_status status;
     const vt_ingest_result *result; /* valid when status is OK */
@@ -67,19 +67,20 @@ typedef struct vt_import_options {
     void *ctx;
 } vt_import_options;
 
-vt_status vt_import_open(vt_engine *e, const vt_import_options *o, vt_import **out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_import_open(vt_engine *e, const vt_import_options *o, vt_import **out,
+                         vt_err *err) VT_MUST_USE;
 /* One product as a JSON object in text (copied). Waits while the queue is full. Only E_NOMEM fails
  * here; what is wrong with the line itself is told through fn. */
-vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n,
+                         vt_err *err) VT_MUST_USE;
 /* Waits until every line fed has been told, then frees. */
 void vt_import_close(vt_import *im);
 
 /* Reads records out of a file's bytes, fed in pieces of any size: JSON lines as they are, CSV rows
  * (RFC 4180, header line first, separator ',' ';' or tab told by the header) as JSON objects:
  * columns id, name, description, image, image_url, category, price, attributes (JSON), and
- * attributes.* (each a string, number or boolean by its form). Unknown columns are refused by name. */
+ * attributes.* (each a string, number or boolean by its form). Unknown columns are refused by name.
+ */
 typedef struct vt_rows vt_rows;
 typedef enum vt_rows_format { VT_ROWS_JSONL, VT_ROWS_CSV } vt_rows_format;
 /* line: number of the record's first line, from 1. json is NULL where the record could not be read
@@ -117,7 +118,8 @@ vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_U
 vt_status vt_engine_model_info(const char *model_dir, const char *isa, unsigned threads,
                                vt_buf *answer, vt_err *err) VT_MUST_USE;
 /* See vt_catalog_check. */
-vt_status vt_engine_check(const char *data_dir, void (*say)(void *ctx, bool problem, const char *line),
-                          void *ctx, size_t *problems, vt_err *err) VT_MUST_USE;
+vt_status vt_engine_check(const char *data_dir,
+                          void (*say)(void *ctx, bool problem, const char *line), void *ctx,
+                          size_t *problems, vt_err *err) VT_MUST_USE;
 
 #endif

@@ -22,7 +22,8 @@ typedef enum vt_pixel_format {
 typedef struct vt_image {
     uint32_t width, height; /* >= 1 */
     vt_pixel_format format;
-    bool indexed;     /* came from a palette or was bilevel: Pillow resizes those by nearest neighbour */
+    bool
+        indexed; /* came from a palette or was bilevel: Pillow resizes those by nearest neighbour */
     const char *type; /* "jpeg", "png", "webp", "gif", "bmp"; static */
     uint8_t *pixels;  /* rows top to bottom, no padding; owned */
 } vt_image;
@@ -34,8 +35,8 @@ vt_status vt_image_decode(const uint8_t *bytes, size_t len, vt_image *out, vt_er
 void vt_image_release(vt_image *img);
 
 typedef struct vt_image_spec {
-    uint32_t resize;    /* shorter side after the resize, 1..4096 */
-    uint32_t crop;      /* side of the centre crop, 1..resize */
+    uint32_t resize; /* shorter side after the resize, 1..4096 */
+    uint32_t crop;   /* side of the centre crop, 1..resize */
     float mean[3], std[3];
     bool convert_first; /* true: to RGB before the resize (preprocessor_config.json's
                          * do_convert_rgb, transformers' order); false: after the crop (the order
@@ -45,8 +46,8 @@ typedef struct vt_image_spec {
 /* Antialiased bicubic resize (a = -0.5, Pillow's two-pass fixed-point convolution) of the shorter
  * side to spec->resize, centre crop, RGB. out: crop*crop*3 bytes, RGB interleaved. Only what the
  * crop needs is computed. E_NOMEM only. */
-vt_status vt_image_crop(const vt_image *img, const vt_image_spec *spec, uint8_t *out, vt_err *err)
-    VT_MUST_USE;
+vt_status vt_image_crop(const vt_image *img, const vt_image_spec *spec, uint8_t *out,
+                        vt_err *err) VT_MUST_USE;
 /* vt_image_crop, then (v/255 - mean) / std. out: [3][crop][crop] float32, planar. */
 vt_status vt_image_preprocess(const vt_image *img, const vt_image_spec *spec, float *out,
                               vt_err *err) VT_MUST_USE;

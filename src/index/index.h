@@ -20,8 +20,8 @@ void vt_bitset_init(vt_bitset *b);
 void vt_bitset_release(vt_bitset *b);
 vt_status vt_bitset_resize(vt_bitset *b, size_t n, vt_err *err) VT_MUST_USE; /* new bits are 0 */
 void vt_bitset_fill(vt_bitset *b, bool value);
-void vt_bitset_set(vt_bitset *b, size_t i, bool value); /* i < n */
-bool vt_bitset_get(const vt_bitset *b, size_t i);       /* false for i >= n */
+void vt_bitset_set(vt_bitset *b, size_t i, bool value);   /* i < n */
+bool vt_bitset_get(const vt_bitset *b, size_t i);         /* false for i >= n */
 void vt_bitset_and(vt_bitset *b, const vt_bitset *other); /* other may be shorter: rest is 0 */
 size_t vt_bitset_count(const vt_bitset *b);
 
@@ -40,7 +40,8 @@ size_t vt_flat_bytes(const vt_flat *f);
  * a vector that is not finite or whose norm is not 1 +- 1e-3; E_NOMEM (the index is unchanged). */
 vt_status vt_flat_put(vt_flat *f, uint32_t slot, const float *v, vt_err *err) VT_MUST_USE;
 void vt_flat_remove(vt_flat *f, uint32_t slot); /* nothing when it is not live */
-const float *vt_flat_get(const vt_flat *f, uint32_t slot); /* NULL when not live; valid until a put */
+const float *vt_flat_get(const vt_flat *f,
+                         uint32_t slot); /* NULL when not live; valid until a put */
 
 typedef struct vt_flat_query {
     const float *vector;     /* dim floats, unit length */

@@ -54,13 +54,14 @@ typedef enum vt_act {
 } vt_act;
 
 typedef struct vt_mat_mul_args {
-    const float *x;        /* [rows][n_in], row stride x_stride floats */
-    float *y;              /* [rows][n_out], row stride y_stride floats; must not overlap x */
+    const float *x; /* [rows][n_in], row stride x_stride floats */
+    float *y;       /* [rows][n_out], row stride y_stride floats; must not overlap x */
     size_t rows;
     size_t x_stride, y_stride;
-    const float *bias;     /* [n_out] or NULL */
-    const float *residual; /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
-    vt_act act;            /* applied after the bias, before the residual */
+    const float *bias; /* [n_out] or NULL */
+    const float
+        *residual; /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
+    vt_act act;    /* applied after the bias, before the residual */
 } vt_mat_mul_args;
 
 /* y = act(x W^T + bias) + residual. The parallel loop is over panels and row blocks. */
@@ -96,6 +97,6 @@ void vt_topk_init(vt_topk *t, vt_hit *hits, size_t k, vt_tie_fn tie, void *tie_c
 /* The score a hit must reach to be worth offering (-inf while not full). */
 float vt_topk_floor(const vt_topk *t);
 void vt_topk_offer(vt_topk *t, float score, uint32_t slot); /* NaN is ignored */
-void vt_topk_sort(vt_topk *t); /* best first; the heap is spent */
+void vt_topk_sort(vt_topk *t);                              /* best first; the heap is spent */
 
 #endif

@@ -1,0 +1,150 @@
+/* JSON. Reading is jansson's, made strict; writing appends to a buffer (4 us for ten search hits,
+ * against 30 through a tree). */
+#include "base/base.h"
+
+#include <math.h>
+
+enum { MAX_DEPTH = 32 };
+
+/* jansson's own limit is 2048 levels, and recursive readers of the tree would follow it. */
+static bool too_deep(const char *text, size_t len) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > MAX_DEPTH)
+                return true;
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+vt_status vt_json_parse(const char *text, size_t len, json_t **out, vt_err *err) {
+    json_error_t e;
+    *out = NULL;
+    if (too_deep(text, len))
+        return vt_fail(err, VT_E_PARSE, "JSON nests deeper than %d levels", MAX_DEPTH);
+    *out = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+    if (!*out)
+        return vt_fail(err, VT_E_PARSE, "not valid JSON at line %d, column %d: %s", e.line,
+                       e.column, e.text);
+    return VT_OK;
+}
+
+void vt_json_init(vt_json *w, vt_buf *out) {
+    *w = (vt_json){.out = out};
+}
+
+static void separate(vt_json *w) {
+    if (w->comma)
+        vt_buf_append(w->out, ",", 1);
+    w->comma = true;
+}
+
+void vt_json_open(vt_json *w, char bracket) {
+    separate(w);
+    vt_buf_append(w->out, &bracket, 1);
+    w->comma = false;
+}
+
+void vt_json_close(vt_json *w, char bracket) {
+    vt_buf_append(w->out, &bracket, 1);
+    w->comma = true;
+}
+
+static void quote(vt_buf *out, const char *s, size_t n) {
+    size_t start = 0;
+    vt_buf_append(out, "\"", 1);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        vt_buf_append(out, s + start, i - start);
+        if (c == '"' || c == '\\')
+            vt_buf_append(out, (char[2]){'\\', (char)c}, 2);
+        else if (c == '\n')
+            vt_buf_append(out, "\\n", 2);
+        else
+            vt_buf_printf(out, "\\u%04x", c);
+        start = i + 1;
+    }
+    vt_buf_append(out, s + start, n - start);
+    vt_buf_append(out, "\"", 1);
+}
+
+void vt_json_key(vt_json *w, const char *key) {
+    separate(w);
+    quote(w->out, key, strlen(key));
+    vt_buf_append(w->out, ":", 1);
+    w->comma = false;
+}
+
+void vt_json_strn(vt_json *w, const char *s, size_t n) {
+    separate(w);
+    quote(w->out, s, n);
+}
+
+void vt_json_str(vt_json *w, const char *s) {
+    if (s)
+        vt_json_strn(w, s, strlen(s));
+    else
+        vt_json_null(w);
+}
+
+void vt_json_int(vt_json *w, int64_t v) {
+    separate(w);
+    vt_buf_printf(w->out, "%lld", (long long)v);
+}
+
+void vt_json_num(vt_json *w, double v, int significant) {
+    char text[40];
+    int n;
+    if (!isfinite(v)) {
+        vt_json_null(w);
+        return;
+    }
+    separate(w);
+    n = snprintf(text, sizeof text, "%.*g", significant, v);
+    for (char *p = text; *p; p++)
+        if (*p == ',') /* a locale's decimal comma */
+            *p = '.';
+    vt_buf_append(w->out, text, (size_t)n);
+}
+
+void vt_json_bool(vt_json *w, bool v) {
+    separate(w);
+    vt_buf_puts(w->out, v ? "true" : "false");
+}
+
+void vt_json_null(vt_json *w) {
+    separate(w);
+    vt_buf_puts(w->out, "null");
+}
+
+void vt_json_raw(vt_json *w, const char *json, size_t n) {
+    separate(w);
+    vt_buf_append(w->out, json, n);
+}
+
+static int append_piece(const char *bytes, size_t n, void *out) {
+    vt_buf_append(out, bytes, n);
+    return 0; /* the buffer remembers its own failure */
+}
+
+void vt_json_value(vt_json *w, const json_t *v) {
+    separate(w);
+    if (json_dump_callback(v, append_piece, w->out,
+                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) != 0 &&
+        w->out->failed == VT_OK)
+        w->out->failed = VT_E_NOMEM;
+}

@@ -18,9 +18,10 @@ bool vt_size_add(size_t a, size_t b, size_t *out) {
 }
 
 void *vt_alloc(size_t count, size_t size) {
-    if (count == 0 || size == 0)
-        count = size = 1; /* calloc(0) may return NULL, which would read as a failure */
-    return calloc(count, size);
+    size_t bytes;
+    if (!vt_size_mul(count, size, &bytes))
+        return NULL;
+    return calloc(bytes ? bytes : 1, 1); /* calloc(0) may return NULL, which reads as a failure */
 }
 
 void *vt_alloc_aligned(size_t count, size_t size) {

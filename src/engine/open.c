@@ -1,0 +1,131 @@
+/* The one place where the rooms are put together, and the start-up log: one line a stage with its
+ * counts, sizes and seconds, as the shop's operators watch for. Everything loads here, nothing
+ * lazily: the first query is as fast as the next. */
+#include "engine/state.h"
+
+void vt_engine_defaults(vt_engine_options *o) {
+    *o = (vt_engine_options){.cache_bytes = 64u << 20, .cache_ttl_s = 3600};
+}
+
+static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *err) {
+    uint64_t begun = vt_now_ns();
+    char read[16], packed[16];
+    const vt_clip_info *info;
+    vt_status s = vt_vec_init(o->isa, err);
+    if (s == VT_OK)
+        s = vt_pool_open(o->threads, &e->pool, err);
+    if (s == VT_OK)
+        s = vt_clip_open(o->model_dir, e->pool, &e->clip, err);
+    if (s != VT_OK)
+        return s;
+    info = vt_clip_describe(e->clip);
+    e->spec = (vt_image_spec){
+        .resize = info->pixels.resize,
+        .crop = info->pixels.crop,
+        .convert_first = info->pixels.convert_first,
+    };
+    memcpy(e->spec.mean, info->pixels.mean, sizeof e->spec.mean);
+    memcpy(e->spec.std, info->pixels.std, sizeof e->spec.std);
+    vt_log_stage(e->log, "model", vt_seconds_since(begun),
+                 "%s: %.1f M parameters, %s read, %s packed, %zu dimensions, %s, %u threads",
+                 o->model_dir, (double)info->parameters / 1e6,
+                 vt_human_bytes(info->file_bytes, read), vt_human_bytes(info->packed_bytes, packed),
+                 info->dim, vt_vec_isa(), vt_pool_threads(e->pool));
+    return VT_OK;
+}
+
+static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err *err) {
+    const vt_clip_info *info = vt_clip_describe(e->clip);
+    vt_catalog_options options = {
+        .dir = o->data_dir,
+        .dim = info->dim,
+        .model = info->identity,
+        .model_name = o->model_dir,
+        .pool = e->pool,
+    };
+    vt_catalog_stats stats;
+    char database[16], memory[16];
+    vt_status s = vt_catalog_open(&options, &e->catalog, err);
+    if (s != VT_OK)
+        return s;
+    vt_catalog_describe(e->catalog, &stats);
+    vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
+                 o->data_dir, stats.products, stats.categories,
+                 vt_human_bytes(stats.database_bytes, database));
+    vt_log_stage(e->log, "index", stats.index_seconds, "exact over %zu vectors, %s in memory",
+                 stats.products, vt_human_bytes(stats.memory_bytes, memory));
+    return VT_OK;
+}
+
+/* One inference of each tower, so that no page of weights is touched first by a customer. */
+static vt_status warm_up(vt_engine *e, vt_err *err) {
+    const vt_clip_info *info = vt_clip_describe(e->clip);
+    size_t side = info->pixels.crop;
+    uint64_t begun = vt_now_ns();
+    float *pixels = vt_alloc(3 * side * side, sizeof *pixels);
+    float *vector = vt_alloc(info->dim, sizeof *vector);
+    vt_status s = VT_OK;
+    if (!pixels || !vector)
+        s = vt_fail_nomem(err, 3 * side * side * sizeof *pixels);
+    if (s == VT_OK)
+        s = vt_clip_encode_text(e->clip, "red shirt", 9, vector, err);
+    if (s == VT_OK)
+        s = vt_clip_encode_image(e->clip, pixels, vector, err);
+    free(pixels);
+    free(vector);
+    if (s == VT_OK)
+        vt_log_stage(e->log, "warm-up", vt_seconds_since(begun), "one text, one image");
+    return s;
+}
+
+static vt_status open_rest(vt_engine *e, const vt_engine_options *o, vt_err *err) {
+    vt_cache_options cache = {.max_bytes = o->cache_bytes, .ttl_s = o->cache_ttl_s};
+    vt_net_options net;
+    vt_status s;
+    vt_net_defaults(&net);
+    net.allow = o->fetch_allow;
+    net.max_bytes = VT_IMAGE_MAX_BYTES;
+    if (sem_init(&e->decoders, 0, vt_pool_threads(e->pool)) != 0)
+        return vt_fail(err, VT_E_INTERNAL, "cannot make a semaphore");
+    e->decoders_ready = true;
+    s = vt_cache_open(&cache, &e->cache, err);
+    return s == VT_OK ? vt_net_open(&net, &e->net, err) : s;
+}
+
+vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **out, vt_err *err) {
+    vt_engine *e = vt_alloc(1, sizeof *e);
+    vt_status s;
+    *out = NULL;
+    if (!e)
+        return vt_fail_nomem(err, sizeof *e);
+    e->log = log;
+    e->opened_ns = vt_now_ns();
+    e->model_name = vt_strdup(o->model_dir);
+    s = e->model_name ? open_model(e, o, err) : vt_fail_nomem(err, strlen(o->model_dir));
+    if (s == VT_OK)
+        s = open_rest(e, o, err);
+    if (s == VT_OK)
+        s = open_catalogue(e, o, err);
+    if (s == VT_OK)
+        s = warm_up(e, err);
+    if (s != VT_OK) {
+        vt_engine_close(e);
+        return s;
+    }
+    *out = e;
+    return VT_OK;
+}
+
+void vt_engine_close(vt_engine *e) {
+    if (!e)
+        return;
+    vt_catalog_close(e->catalog);
+    vt_net_close(e->net);
+    vt_cache_close(e->cache);
+    vt_clip_close(e->clip);
+    vt_pool_close(e->pool);
+    if (e->decoders_ready)
+        sem_destroy(&e->decoders);
+    free(e->model_name);
+    free(e);
+}

@@ -1,0 +1,116 @@
+/* A picture on its way in: bytes given, base64 or a URL, then pixels, then a vector. The number of
+ * pictures in pixels at once is bounded by a semaphore, because each may take 50 megapixels;
+ * bytes on the network are bounded by the number of callers. */
+#include "engine/state.h"
+
+#include <errno.h>
+
+void vt_picture_init(vt_picture *p) {
+    *p = (vt_picture){0};
+    vt_buf_init(&p->own, VT_IMAGE_MAX_BYTES);
+}
+
+void vt_picture_release(vt_picture *p) {
+    vt_buf_release(&p->own);
+    vt_picture_init(p);
+}
+
+const char *vt_picture_field(const json_t *request, const void *bytes) {
+    const json_t *image = json_object_get(request, "image");
+    return bytes || (image && !json_is_null(image)) ? "/image" : "/image_url";
+}
+
+/* Past "data:image/png;base64," where there is one. */
+static const char *skip_data_url(const char *s, size_t *n) {
+    const char *comma;
+    if (*n < 5 || strncasecmp(s, "data:", 5) != 0)
+        return s;
+    comma = memchr(s, ',', *n < 256 ? *n : 256);
+    if (!comma)
+        return s;
+    *n -= (size_t)(comma + 1 - s);
+    return comma + 1;
+}
+
+static vt_status decode_base64(const json_t *image, vt_picture *p, vt_err *err) {
+    const char *text;
+    size_t n;
+    vt_err why;
+    vt_status s;
+    if (!json_is_string(image))
+        return vt_fail_field(err, VT_E_INVALID, "/image", "image must be a base64 string");
+    n = json_string_length(image);
+    text = skip_data_url(json_string_value(image), &n);
+    s = vt_base64_decode(text, n, &p->own, &why);
+    if (s == VT_E_TOO_LARGE)
+        return vt_fail_field(err, s, "/image", "image is larger than %u bytes", VT_IMAGE_MAX_BYTES);
+    if (s != VT_OK)
+        return vt_fail_field(err, s, "/image", "image is %s", why.text);
+    if (p->own.len == 0)
+        return vt_fail_field(err, VT_E_INVALID, "/image", "image is empty");
+    return VT_OK;
+}
+
+static vt_status fetch(vt_engine *e, const json_t *url, vt_picture *p, vt_err *err) {
+    vt_err why;
+    if (!url || json_is_null(url))
+        return vt_fail_field(err, VT_E_INVALID, "/image_url",
+                             "image_url is missing: a picture is needed (image_url or image)");
+    if (!json_is_string(url))
+        return vt_fail_field(err, VT_E_INVALID, "/image_url", "image_url must be a string");
+    if (vt_net_fetch(e->net, json_string_value(url), &p->own, &why) != VT_OK)
+        return vt_fail_field(err, why.status, "/image_url", "%s", why.text);
+    return VT_OK;
+}
+
+vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes, size_t len,
+                          vt_picture *p, vt_err *err) {
+    const json_t *image = json_object_get(request, "image");
+    vt_status s = VT_OK;
+    if (bytes) {
+        p->bytes = bytes;
+        p->len = len;
+    } else {
+        s = image && !json_is_null(image) ? decode_base64(image, p, err)
+                                          : fetch(e, json_object_get(request, "image_url"), p, err);
+        p->bytes = (const uint8_t *)p->own.data;
+        p->len = p->own.len;
+    }
+    if (s == VT_OK)
+        p->hash = vt_hash_bytes(p->bytes, p->len);
+    return s;
+}
+
+static vt_status to_pixels(const vt_picture *p, const vt_image_spec *spec, float **out,
+                           vt_err *err) {
+    vt_image image = {0};
+    size_t side = spec->crop;
+    vt_status s = vt_image_decode(p->bytes, p->len, &image, err);
+    if (s != VT_OK)
+        return s;
+    *out = vt_alloc_aligned(3 * side * side, sizeof **out);
+    s = *out ? vt_image_preprocess(&image, spec, *out, err)
+             : vt_fail_nomem(err, 3 * side * side * sizeof **out);
+    vt_image_release(&image);
+    return s;
+}
+
+vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, const char *field, float *out,
+                            vt_err *err) {
+    float *pixels = NULL;
+    uint64_t begun = vt_now_ns();
+    vt_err why;
+    vt_status s;
+    while (sem_wait(&e->decoders) != 0 && errno == EINTR)
+        ;
+    s = to_pixels(p, &e->spec, &pixels, &why);
+    if (s == VT_OK)
+        s = vt_clip_encode_image(e->clip, pixels, out, &why);
+    sem_post(&e->decoders);
+    free(pixels);
+    if (s != VT_OK)
+        return vt_fail_field(err, s, field, "%s", why.text);
+    atomic_fetch_add(&e->counters.images_encoded, 1);
+    atomic_fetch_add(&e->counters.image_ns, vt_now_ns() - begun);
+    return VT_OK;
+}

@@ -1,0 +1,226 @@
+/* Looking around: one product, pages of products, collections, stats, metrics. */
+#include "engine/state.h"
+
+static void write_product(const vt_product *p, vt_json *w) {
+    char when[32];
+    vt_json_open(w, '{');
+    vt_product_write(p, w);
+    vt_json_key(w, "created_at");
+    vt_json_str(w, vt_wall_text(p->created_at, when));
+    vt_json_key(w, "updated_at");
+    vt_json_str(w, vt_wall_text(p->updated_at, when));
+    vt_json_close(w, '}');
+}
+
+vt_status vt_engine_get(vt_engine *e, const char *id, vt_buf *answer, vt_err *err) {
+    vt_product p;
+    vt_json w;
+    vt_status s;
+    vt_product_init(&p);
+    s = vt_catalog_get(e->catalog, id, &p, err);
+    if (s == VT_OK) {
+        vt_json_init(&w, answer);
+        write_product(&p, &w);
+        s = vt_buf_status(answer, "the answer", err);
+    }
+    vt_product_release(&p);
+    return s;
+}
+
+vt_status vt_engine_delete(vt_engine *e, const char *id, vt_err *err) {
+    return vt_catalog_delete(e->catalog, id, err);
+}
+
+/* One more product than asked for is listed, and not written: it tells that a page follows. */
+typedef struct page {
+    vt_json w;
+    size_t limit, n;
+    char last[VT_PRODUCT_ID_MAX + 1];
+    bool more;
+} page;
+
+static vt_status add_to_page(void *ctx, const vt_product *p, vt_err *err) {
+    page *pg = ctx;
+    if (pg->n == pg->limit) {
+        pg->more = true;
+        return VT_OK;
+    }
+    write_product(p, &pg->w);
+    snprintf(pg->last, sizeof pg->last, "%s", p->id);
+    pg->n++;
+    return VT_OK;
+}
+
+vt_status vt_engine_list(vt_engine *e, const char *after, size_t limit, const json_t *filter,
+                         vt_buf *answer, vt_err *err) {
+    vt_filter *f = NULL;
+    page pg = {.limit = limit};
+    vt_status s = vt_filter_from_json(filter, "", &f, err);
+    if (s != VT_OK)
+        return s;
+    vt_json_init(&pg.w, answer);
+    vt_json_open(&pg.w, '{');
+    vt_json_key(&pg.w, "products");
+    vt_json_open(&pg.w, '[');
+    s = vt_catalog_list(e->catalog, after, limit + 1, f, add_to_page, &pg, err);
+    vt_json_close(&pg.w, ']');
+    vt_json_key(&pg.w, "next");
+    vt_json_str(&pg.w, pg.more ? pg.last : NULL);
+    vt_json_close(&pg.w, '}');
+    vt_filter_close(f);
+    return s == VT_OK ? vt_buf_status(answer, "the page", err) : s;
+}
+
+static vt_status add_category(void *ctx, const char *category, size_t products, vt_err *err) {
+    vt_json *w = ctx;
+    vt_json_open(w, '{');
+    vt_json_key(w, "category");
+    vt_json_str(w, category);
+    vt_json_key(w, "products");
+    vt_json_int(w, (int64_t)products);
+    vt_json_close(w, '}');
+    return VT_OK;
+}
+
+/* One collection, named as the old system named it, with a line for each category. */
+vt_status vt_engine_collections(vt_engine *e, vt_buf *answer, vt_err *err) {
+    vt_catalog_stats stats;
+    vt_json w;
+    vt_status s;
+    vt_catalog_describe(e->catalog, &stats);
+    vt_json_init(&w, answer);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "collections");
+    vt_json_open(&w, '[');
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "name");
+    vt_json_str(&w, "products");
+    vt_json_key(&w, "products");
+    vt_json_int(&w, (int64_t)stats.products);
+    vt_json_key(&w, "dim");
+    vt_json_int(&w, (int64_t)stats.dim);
+    vt_json_key(&w, "distance");
+    vt_json_str(&w, "Cosine");
+    vt_json_key(&w, "categories");
+    vt_json_open(&w, '[');
+    s = vt_catalog_categories(e->catalog, add_category, &w, err);
+    vt_json_close(&w, ']');
+    vt_json_close(&w, '}');
+    vt_json_close(&w, ']');
+    vt_json_close(&w, '}');
+    return s == VT_OK ? vt_buf_status(answer, "the answer", err) : s;
+}
+
+/* One number of the engine, for stats (group, key) and for /metrics (metric, type, help). */
+typedef struct number {
+    const char *group, *key, *metric, *type, *help;
+    double value;
+} number;
+
+enum { N_NUMBERS = 24 };
+
+static double seconds(atomic_ullong *ns) {
+    return (double)atomic_load(ns) / 1e9;
+}
+
+static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
+    vt_engine_counters *c = &e->counters;
+    vt_catalog_stats st;
+    vt_cache_stats ca;
+    vt_catalog_describe(e->catalog, &st);
+    vt_cache_describe(e->cache, &ca);
+    const number all[] = {
+        {"catalogue", "products", "vitrine_products", "gauge", "Products in the catalogue",
+         (double)st.products},
+        {"catalogue", "categories", "vitrine_categories", "gauge", "Distinct categories",
+         (double)st.categories},
+        {"catalogue", "seq", "vitrine_change_number", "counter", "Last change number",
+         (double)st.seq},
+        {"catalogue", "database_bytes", "vitrine_database_bytes", "gauge", "Size of catalog.db",
+         (double)st.database_bytes},
+        {"catalogue", "memory_bytes", "vitrine_index_bytes", "gauge",
+         "Columns and vectors in memory", (double)st.memory_bytes},
+        {"catalogue", "commits", "vitrine_commits_total", "counter", "Durable commits",
+         (double)st.commits},
+        {"catalogue", "rows_written", "vitrine_rows_written_total", "counter", "Rows written",
+         (double)st.rows_written},
+        {"cache", "hits", "vitrine_cache_hits_total", "counter", "Answers from the cache",
+         (double)ca.hits},
+        {"cache", "misses", "vitrine_cache_misses_total", "counter", "Answers computed",
+         (double)ca.misses},
+        {"cache", "shared", "vitrine_cache_shared_total", "counter",
+         "Answers another request was computing", (double)ca.shared},
+        {"cache", "evicted", "vitrine_cache_evicted_total", "counter", "Entries dropped for room",
+         (double)ca.evicted},
+        {"cache", "expired", "vitrine_cache_expired_total", "counter",
+         "Entries past their time to live", (double)ca.expired},
+        {"cache", "entries", "vitrine_cache_entries", "gauge", "Entries in the cache",
+         (double)ca.entries},
+        {"cache", "bytes", "vitrine_cache_bytes", "gauge", "Bytes in the cache", (double)ca.bytes},
+        {"work", "text_searches", "vitrine_text_searches_total", "counter",
+         "Text searches answered", (double)atomic_load(&c->text_searches)},
+        {"work", "image_searches", "vitrine_image_searches_total", "counter",
+         "Image searches answered", (double)atomic_load(&c->image_searches)},
+        {"work", "search_seconds", "vitrine_search_seconds_total", "counter",
+         "Time spent in searches", seconds(&c->search_ns)},
+        {"work", "texts_encoded", "vitrine_texts_encoded_total", "counter",
+         "Texts through the model", (double)atomic_load(&c->texts_encoded)},
+        {"work", "text_seconds", "vitrine_text_encode_seconds_total", "counter",
+         "Time in the text tower", seconds(&c->text_ns)},
+        {"work", "images_encoded", "vitrine_images_encoded_total", "counter",
+         "Images through the model", (double)atomic_load(&c->images_encoded)},
+        {"work", "image_seconds", "vitrine_image_encode_seconds_total", "counter",
+         "Time decoding and encoding images", seconds(&c->image_ns)},
+        {"work", "ingested", "vitrine_products_ingested_total", "counter", "Products accepted",
+         (double)atomic_load(&c->ingested)},
+        {"work", "ingest_failed", "vitrine_products_refused_total", "counter", "Products refused",
+         (double)atomic_load(&c->ingest_failed)},
+        {"work", "uptime_seconds", "vitrine_uptime_seconds", "gauge",
+         "Seconds since the engine opened", vt_seconds_since(e->opened_ns)},
+    };
+    _Static_assert(sizeof all / sizeof all[0] == N_NUMBERS, "one number a row");
+    memcpy(out, all, sizeof all);
+    return N_NUMBERS;
+}
+
+vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) {
+    number numbers[N_NUMBERS];
+    size_t n = gather(e, numbers);
+    vt_json w;
+    vt_json_init(&w, answer);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "version");
+    vt_json_str(&w, VT_VERSION);
+    vt_json_key(&w, "model");
+    vt_json_open(&w, '{');
+    vt_model_write(vt_clip_describe(e->clip), e->model_name, &w);
+    vt_json_close(&w, '}');
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || strcmp(numbers[i].group, numbers[i - 1].group) != 0) {
+            vt_json_key(&w, numbers[i].group);
+            vt_json_open(&w, '{');
+        }
+        vt_json_key(&w, numbers[i].key);
+        vt_json_num(&w, numbers[i].value, 15);
+        if (i + 1 == n || strcmp(numbers[i].group, numbers[i + 1].group) != 0)
+            vt_json_close(&w, '}');
+    }
+    vt_json_close(&w, '}');
+    return vt_buf_status(answer, "the answer", err);
+}
+
+vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) {
+    number numbers[N_NUMBERS];
+    size_t n = gather(e, numbers);
+    for (size_t i = 0; i < n; i++)
+        vt_buf_printf(answer, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", numbers[i].metric,
+                      numbers[i].help, numbers[i].metric, numbers[i].type, numbers[i].metric,
+                      numbers[i].value);
+    return vt_buf_status(answer, "the metrics", err);
+}
+
+vt_status vt_engine_check(const char *data_dir,
+                          void (*say)(void *ctx, bool problem, const char *line), void *ctx,
+                          size_t *problems, vt_err *err) {
+    return vt_catalog_check(data_dir, say, ctx, problems, err);
+}

@@ -1,0 +1,97 @@
+/* A query comes in. The walk of docs/ARCHITECTURE.md, in its order: validate, canonical key, cache,
+ * vector, catalogue, JSON. What is cached is the answer without its last two members, which differ
+ * from call to call: whether it was cached, and the milliseconds it took. */
+#include "engine/state.h"
+
+typedef struct computation {
+    vt_engine *e;
+    const vt_query *q;
+} computation;
+
+static vt_status vector_of(vt_engine *e, const vt_query *q, float *vector, vt_err *err) {
+    uint64_t begun = vt_now_ns();
+    vt_status s;
+    if (!q->text)
+        return vt_picture_encode(e, &q->picture, q->picture_field, vector, err);
+    s = vt_clip_encode_text(e->clip, q->text, q->text_len, vector, err);
+    atomic_fetch_add(&e->counters.texts_encoded, 1);
+    atomic_fetch_add(&e->counters.text_ns, vt_now_ns() - begun);
+    return s;
+}
+
+static void write_hits(const vt_query *q, const vt_catalog_hit *hits, size_t n, vt_buf *out) {
+    vt_json w;
+    vt_json_init(&w, out);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "query_type");
+    vt_json_str(&w, q->text ? "text" : "image");
+    vt_json_key(&w, "top_k");
+    vt_json_int(&w, (int64_t)q->top_k);
+    vt_json_key(&w, "total_results");
+    vt_json_int(&w, (int64_t)n);
+    vt_json_key(&w, "results");
+    vt_json_open(&w, '[');
+    for (size_t i = 0; i < n; i++) {
+        vt_json_open(&w, '{');
+        vt_product_write(&hits[i].product, &w);
+        vt_json_key(&w, "similarity_score");
+        vt_json_num(&w, hits[i].score, 7);
+        vt_json_close(&w, '}');
+    }
+    vt_json_close(&w, ']');
+}
+
+/* vt_compute_fn: the part of a search that the cache saves. */
+static vt_status compute(void *ctx, vt_buf *out, vt_err *err) {
+    const computation *c = ctx;
+    size_t dim = vt_clip_describe(c->e->clip)->dim, n = 0;
+    vt_catalog_hit *hits = NULL;
+    float *vector = vt_alloc(dim, sizeof *vector);
+    vt_status s =
+        vector ? vector_of(c->e, c->q, vector, err) : vt_fail_nomem(err, dim * sizeof *vector);
+    if (s == VT_OK)
+        s = vt_catalog_search(c->e->catalog, vector, c->q->filter, c->q->top_k, &hits, &n, err);
+    if (s == VT_OK)
+        write_hits(c->q, hits, n, out);
+    vt_catalog_hits_release(hits, n);
+    free(vector);
+    return s;
+}
+
+static vt_status finish(const vt_answer *found, bool cached, uint64_t begun, vt_buf *answer,
+                        vt_err *err) {
+    vt_json w;
+    vt_buf_append(answer, found->data, found->len);
+    vt_json_init(&w, answer);
+    w.comma = true; /* we are inside the object that write_hits opened */
+    vt_json_key(&w, "cached");
+    vt_json_bool(&w, cached);
+    vt_json_key(&w, "execution_time_ms");
+    vt_json_num(&w, vt_seconds_since(begun) * 1e3, 4);
+    vt_json_close(&w, '}');
+    return vt_buf_status(answer, "the answer", err);
+}
+
+vt_status vt_engine_search(vt_engine *e, const json_t *request, const void *image, size_t image_len,
+                           vt_buf *answer, vt_err *err) {
+    uint64_t begun = vt_now_ns();
+    vt_query q;
+    vt_hash key;
+    vt_answer *found = NULL;
+    vt_cache_source source = VT_CACHE_MISS;
+    vt_status s;
+    vt_query_init(&q);
+    s = vt_query_read(e, request, image, image_len, &q, err);
+    if (s == VT_OK)
+        s = vt_query_key(e, &q, &key, err);
+    if (s == VT_OK)
+        s = vt_cache_get(e->cache, &key, compute, &(computation){e, &q}, &found, &source, err);
+    if (s == VT_OK)
+        s = finish(found, source != VT_CACHE_MISS, begun, answer, err);
+    if (s == VT_OK)
+        atomic_fetch_add(q.text ? &e->counters.text_searches : &e->counters.image_searches, 1);
+    atomic_fetch_add(&e->counters.search_ns, vt_now_ns() - begun);
+    vt_answer_release(found);
+    vt_query_release(&q);
+    return s;
+}

@@ -1,0 +1,87 @@
+/* What the files of the engine share. Private to the room. */
+#ifndef VT_ENGINE_STATE_H
+#define VT_ENGINE_STATE_H
+
+#include "base/base.h"
+#include "cache/cache.h"
+#include "catalog/catalog.h"
+#include "clip/clip.h"
+#include "engine/engine.h"
+#include "image/image.h"
+#include "net/net.h"
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#define VT_TEXT_QUERY_MAX 65536 /* bytes; the model reads its context's worth of it */
+#define VT_TOP_K_DEFAULT  10
+#define VT_TOP_K_MAX      1000
+
+/* Counters for /metrics and stats; each only rises. */
+typedef struct vt_engine_counters {
+    atomic_ullong text_searches, image_searches, search_ns;
+    atomic_ullong texts_encoded, text_ns, images_encoded, image_ns;
+    atomic_ullong ingested, ingest_failed;
+} vt_engine_counters;
+
+struct vt_engine {
+    vt_log *log; /* not owned */
+    vt_pool *pool;
+    vt_clip *clip;
+    vt_catalog *catalog;
+    vt_cache *cache;
+    vt_net *net;
+    char *model_name;
+    vt_image_spec spec;
+    sem_t decoders; /* pictures in pixels at once: each may take 200 MB */
+    bool decoders_ready;
+    uint64_t opened_ns;
+    vt_engine_counters counters;
+};
+
+/* ---- picture.c: from a request to the bytes of its picture, and from those to a vector ---------
+ */
+
+typedef struct vt_picture {
+    const uint8_t *bytes; /* the caller's, or inside own */
+    size_t len;
+    vt_hash hash; /* of the bytes */
+    vt_buf own;
+} vt_picture;
+
+void vt_picture_init(vt_picture *p);
+void vt_picture_release(vt_picture *p);
+/* bytes: given directly (not copied; must outlive the picture), or NULL: then the member "image"
+ * of request is decoded from base64, or else "image_url" downloaded. */
+vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes, size_t len,
+                          vt_picture *p, vt_err *err) VT_MUST_USE;
+/* Decodes, preprocesses and encodes. out: dim floats. Errors name the field the picture came by. */
+vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, const char *field, float *out,
+                            vt_err *err) VT_MUST_USE;
+/* "/image" or "/image_url": where a request's picture comes from. */
+const char *vt_picture_field(const json_t *request, const void *bytes);
+
+/* ---- query.c: what was asked, validated ---------------------------------------------------- */
+
+typedef struct vt_query {
+    const char *text; /* the request's; NULL for a picture */
+    size_t text_len;
+    vt_picture picture;
+    const char *picture_field;
+    size_t top_k;
+    vt_filter *filter;
+} vt_query;
+
+void vt_query_init(vt_query *q);
+void vt_query_release(vt_query *q);
+vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,
+                        vt_query *q, vt_err *err) VT_MUST_USE;
+/* Hash over everything that changes the answer: the kind, the tokens or the picture, top_k, the
+ * filter, the model, the catalogue's generation. */
+vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) VT_MUST_USE;
+
+/* ---- model.c ---------------------------------------------------------------------------- */
+
+void vt_model_write(const vt_clip_info *info, const char *name, vt_json *w);
+
+#endif

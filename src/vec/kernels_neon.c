@@ -1,0 +1,61 @@
+/* NEON of 64-bit ARM: 32 registers of 4 floats. The tile is 6 rows by 4 vectors, half a panel: 24
+ * sums, 4 weights and the input being multiplied. Every aarch64 machine has it. */
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VF           4
+#define TILE_ROWS    6
+#define TILE_VECTORS 4
+#define KERNELS      vt_kernels_neon
+#define KERNELS_NAME "neon"
+
+typedef float32x4_t vf;
+
+static inline vf vf_set1(float x) {
+    return vdupq_n_f32(x);
+}
+
+static inline vf vf_load(const float *p) {
+    return vld1q_f32(p);
+}
+
+static inline void vf_store(float *p, vf v) {
+    vst1q_f32(p, v);
+}
+
+static inline vf vf_load_part(const float *p, size_t n, float fill) {
+    float lanes[VF] = {fill, fill, fill, fill};
+    memcpy(lanes, p, n * sizeof *p);
+    return vld1q_f32(lanes);
+}
+
+static inline void vf_store_part(float *p, vf v, size_t n) {
+    float lanes[VF];
+    vst1q_f32(lanes, v);
+    memcpy(p, lanes, n * sizeof *p);
+}
+
+static inline vf vf_load_f16(const uint16_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return vfmaq_f32(c, a, b);
+}
+
+/* By comparison: vmaxq would give NaN when either operand is one. */
+static inline vf vf_max(vf a, vf b) {
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+
+static inline vf vf_min(vf a, vf b) {
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+
+static inline float vf_sum(vf v) {
+    return vaddvq_f32(v);
+}
+
+#include "vec/kernels_simd.h"

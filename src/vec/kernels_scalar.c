@@ -1,0 +1,139 @@
+/* Kernels in plain C: the reference that the tests hold the vector ones against, and what runs on
+ * a machine without any of them. Written for clarity; the libm functions are the yardstick for the
+ * polynomials of kernels_simd.h. */
+#include "vec/kernels.h"
+
+#include <math.h>
+
+static float dot(const float *a, const float *b, size_t n) {
+    /* Eight partial sums: the error of one long chain of floats grows with n. */
+    float sums[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t j = 0; j < 8; j++) {
+            sums[j] += a[i + j] * b[i + j];
+        }
+    }
+    for (size_t j = 0; i < n; i++, j++) {
+        sums[j] += a[i] * b[i];
+    }
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+static void dot_rows(const float *q, const float *rows, size_t n_rows, size_t dim, float *out) {
+    for (size_t r = 0; r < n_rows; r++) {
+        out[r] = dot(q, rows + r * dim, dim);
+    }
+}
+
+static float float_of_bits(uint32_t bits) {
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float f16_value(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
+    uint32_t exponent = (h >> 10) & 0x1Fu;
+    uint32_t fraction = h & 0x3FFu;
+    if (exponent == 0x1F) { /* infinity or NaN; a NaN comes out quiet, as the hardware does it */
+        uint32_t quiet = fraction ? 0x400000u : 0;
+        return float_of_bits(sign | 0x7F800000u | (fraction << 13) | quiet);
+    }
+    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 is exact in binary32 */
+        float magnitude = (float)fraction * 0x1p-24f;
+        return sign ? -magnitude : magnitude;
+    }
+    return float_of_bits(sign | ((exponent + 112) << 23) | (fraction << 13));
+}
+
+static void from_f16(float *out, const uint16_t *in, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = f16_value(in[i]);
+    }
+}
+
+static void from_bf16(float *out, const uint16_t *in, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = float_of_bits((uint32_t)in[i] << 16);
+    }
+}
+
+static void softmax(float *x, size_t n) {
+    float most = x[0];
+    for (size_t i = 1; i < n; i++) {
+        most = x[i] > most ? x[i] : most;
+    }
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = expf(x[i] - most);
+        sum += (double)x[i];
+    }
+    float scale = (float)(1.0 / sum);
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= scale;
+    }
+}
+
+static void layer_norm(float *y, const float *x, size_t n, const float *gain, const float *bias,
+                       float eps) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)x[i];
+    }
+    double mean = sum / (double)n;
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)x[i] - mean;
+        squares += d * d;
+    }
+    double scale = 1 / sqrt(squares / (double)n + (double)eps);
+    for (size_t i = 0; i < n; i++) {
+        y[i] = (float)(((double)x[i] - mean) * scale) * gain[i] + bias[i];
+    }
+}
+
+static void tile(float *sum, const float *x, const float *w, size_t rows, size_t depth) {
+    for (size_t r = 0; r < rows; r++) {
+        float *s = sum + r * VT_PANEL;
+        for (size_t i = 0; i < depth; i++) {
+            float xi = x[r * VT_TILE_STRIDE + i];
+            for (size_t c = 0; c < VT_PANEL; c++) {
+                s[c] += xi * w[i * VT_PANEL + c];
+            }
+        }
+    }
+}
+
+static float activate(float x, vt_act act) {
+    switch (act) {
+    case VT_ACT_QUICK_GELU:
+        return x / (1 + expf(-1.702f * x));
+    case VT_ACT_GELU:
+        return 0.5f * x * (1 + erff(x * 0.70710678f));
+    case VT_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+static void finish(float *y, const float *sum, const float *bias, const float *residual,
+                   vt_act act) {
+    for (size_t c = 0; c < VT_PANEL; c++) {
+        y[c] = activate(sum[c] + bias[c], act) + residual[c];
+    }
+}
+
+const vt_kernels vt_kernels_scalar = {
+    .name = "scalar",
+    .tile_rows = 4,
+    .dot = dot,
+    .dot_rows = dot_rows,
+    .from_f16 = from_f16,
+    .from_bf16 = from_bf16,
+    .softmax = softmax,
+    .layer_norm = layer_norm,
+    .tile = tile,
+    .finish = finish,
+};

@@ -1,0 +1,333 @@
+/* The vector kernels, written once. A file of one instruction set defines the words below, the
+ * shape of its tile, and includes this; the compiler turns every word into one or two
+ * instructions. Not a header in the usual sense: it defines the kernels of the file including it.
+ *
+ *   vf, VF                      a vector of VF floats; C's + - * / work on it (gcc and clang)
+ *   vf_set1(x)                  x in every lane
+ *   vf_load(p), vf_store(p, v)  VF floats, any alignment
+ *   vf_load_part(p, n, fill)    n < VF floats, the other lanes get fill; reads nothing beyond
+ *   vf_store_part(p, v, n)      the first n < VF lanes; writes nothing beyond
+ *   vf_load_f16(p)              VF binary16 values
+ *   vf_fma(a, b, c)             a * b + c, rounded once
+ *   vf_max(a, b), vf_min(a, b)  b when either is NaN
+ *   vf_sum(v)                   the sum of the lanes, always in the same order
+ *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
+ *   KERNELS, KERNELS_NAME       the table to define, and its name
+ *
+ * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
+ * the auto-vectoriser (it may not reorder sums without -ffast-math, and that flag breaks NaN).
+ *
+ * exp and erf: polynomials fitted by the Remez exchange algorithm. The error of exp is below
+ * 1.5 units in the last place, that of erf below 2e-7. */
+#include "vec/kernels.h"
+
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef int32_t vi __attribute__((vector_size(VF * 4)));
+typedef float half_vf __attribute__((vector_size(VF * 2)));
+typedef double vd
+    __attribute__((vector_size(VF * 4))); /* as many doubles as half a vf has floats */
+#define VD (VF / 2)
+
+/* ---- inner products --------------------------------------------------------------------- */
+
+/* Four chains, because an FMA takes four cycles; which chain an element joins depends on its place
+ * alone, so equal vectors have equal products. */
+INLINE float dot_row(const float *a, const float *b, size_t n) {
+    vf s0 = vf_set1(0), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = 0;
+    for (; i + 4 * VF <= n; i += 4 * VF) {
+        s0 = vf_fma(vf_load(a + i), vf_load(b + i), s0);
+        s1 = vf_fma(vf_load(a + i + VF), vf_load(b + i + VF), s1);
+        s2 = vf_fma(vf_load(a + i + 2 * VF), vf_load(b + i + 2 * VF), s2);
+        s3 = vf_fma(vf_load(a + i + 3 * VF), vf_load(b + i + 3 * VF), s3);
+    }
+    for (; i + VF <= n; i += VF) {
+        s0 = vf_fma(vf_load(a + i), vf_load(b + i), s0);
+    }
+    if (i < n) {
+        s1 = vf_fma(vf_load_part(a + i, n - i, 0), vf_load_part(b + i, n - i, 0), s1);
+    }
+    return vf_sum((s0 + s1) + (s2 + s3));
+}
+
+static float dot(const float *a, const float *b, size_t n) {
+    return dot_row(a, b, n);
+}
+
+static void dot_rows(const float *q, const float *rows, size_t n_rows, size_t dim, float *out) {
+    for (size_t r = 0; r < n_rows; r++) {
+        out[r] = dot_row(q, rows + r * dim, dim);
+    }
+}
+
+/* ---- 16-bit floats ---------------------------------------------------------------------- */
+
+static void from_f16(float *out, const uint16_t *in, size_t n) {
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        vf_store(out + i, vf_load_f16(in + i));
+    }
+    if (i < n) {
+        uint16_t rest[VF] = {0};
+        memcpy(rest, in + i, (n - i) * sizeof *in);
+        vf_store_part(out + i, vf_load_f16(rest), n - i);
+    }
+}
+
+static void from_bf16(float *out, const uint16_t *in, size_t n) {
+    for (size_t i = 0; i < n; i++) { /* no arithmetic: the compiler vectorises this by itself */
+        uint32_t bits = (uint32_t)in[i] << 16;
+        memcpy(out + i, &bits, sizeof bits);
+    }
+}
+
+/* ---- exp and erf ------------------------------------------------------------------------ */
+
+INLINE vf pick(vi mask, vf yes, vf no) {
+    return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2) / 2 (Cody and Waite 1980). Below -87.3, where
+ * results stop being normal numbers, it is 0; above 88.3 it stays at 2.4e38; NaN stays NaN. */
+INLINE vf vf_exp(vf x) {
+    const float least = -87.33f, most = 88.37f;
+    const float magic = 0x1.8p23f; /* added to a small float, rounds it to an integer */
+    vf clamped = vf_min(vf_set1(most), vf_max(vf_set1(least), x));
+    vf shifted = vf_fma(clamped, vf_set1(0x1.715476p0f), vf_set1(magic));
+    vf n = shifted - vf_set1(magic);
+    vf r = vf_fma(n, vf_set1(-0x1.62ep-1f), clamped); /* ln 2 in two parts: n times the */
+    r = vf_fma(n, vf_set1(-0x1.0bfbe8p-15f), r);      /* first is exact */
+    vf p = vf_set1(0.001381459878757596f);
+    p = vf_fma(p, r, vf_set1(0.008368716575205326f));
+    p = vf_fma(p, r, vf_set1(0.04166838899254799f));
+    p = vf_fma(p, r, vf_set1(0.1666652113199234f));
+    p = vf_fma(p, r, vf_set1(0.4999999403953552f));
+    p = vf_fma(p, r * r, r) + vf_set1(1);
+    vf power = (vf)(((vi)shifted << 23) + 0x3F800000); /* 2^n: n is in the low bits */
+    return pick(x < vf_set1(least), vf_set1(0), p * power);
+}
+
+/* Near 0 the error function is x + x P(x^2); beyond, 1 - exp(-Q(|x|)) with Q fitted to
+ * -log(erfc). From |x| = 4 on it is 1 in binary32. */
+INLINE vf vf_erf(vf x) {
+    vf size = (vf)((vi)x & 0x7FFFFFFF);
+    vf z = x * x;
+    vf p = vf_set1(-0.0006111293914727867f);
+    p = vf_fma(p, z, vf_set1(0.005016228649765253f));
+    p = vf_fma(p, z, vf_set1(-0.02678195759654045f));
+    p = vf_fma(p, z, vf_set1(0.11282230168581009f));
+    p = vf_fma(p, z, vf_set1(-0.3761253356933594f));
+    p = vf_fma(p, z, vf_set1(0.12837915122509003f));
+    vf near = vf_fma(p, x, x);
+    vf a = vf_min(vf_set1(4), size);
+    vf q = vf_set1(-0.00019718155090231448f);
+    q = vf_fma(q, a, vf_set1(0.0030556058045476675f));
+    q = vf_fma(q, a, vf_set1(-0.02227708138525486f));
+    q = vf_fma(q, a, vf_set1(0.104037344455719f));
+    q = vf_fma(q, a, vf_set1(0.63705974817276f));
+    q = vf_fma(q, a, vf_set1(1.1277495622634888f));
+    q = vf_fma(q, a, vf_set1(0.00017749636026564986f));
+    vf far = vf_set1(1) - vf_exp(vf_set1(0) - q);
+    far = (vf)((vi)far | ((vi)x & INT32_MIN)); /* the sign of x */
+    return pick(size < vf_set1(0.9f), near, far);
+}
+
+INLINE vf activate(vf x, vt_act act) {
+    switch (act) {
+    case VT_ACT_QUICK_GELU:
+        return x / (vf_set1(1) + vf_exp(x * vf_set1(-1.702f)));
+    case VT_ACT_GELU:
+        return x * vf_set1(0.5f) * (vf_set1(1) + vf_erf(x * vf_set1(0.70710678f)));
+    case VT_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+/* ---- softmax and layer norm ------------------------------------------------------------- */
+
+static float largest(const float *x, size_t n) {
+    float lanes[VF];
+    vf most = vf_set1(-INFINITY);
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        most = vf_max(most, vf_load(x + i));
+    }
+    if (i < n) {
+        most = vf_max(most, vf_load_part(x + i, n - i, -INFINITY));
+    }
+    vf_store(lanes, most);
+    float result = lanes[0];
+    for (size_t j = 1; j < VF; j++) {
+        result = lanes[j] > result ? lanes[j] : result;
+    }
+    return result;
+}
+
+static void softmax(float *x, size_t n) {
+    vf most = vf_set1(largest(x, n));
+    vf sums = vf_set1(0);
+    size_t i = 0, rest = n % VF;
+    for (; i + VF <= n; i += VF) {
+        vf e = vf_exp(vf_load(x + i) - most);
+        vf_store(x + i, e);
+        sums = sums + e;
+    }
+    if (rest) {
+        vf e = vf_exp(vf_load_part(x + i, rest, -INFINITY) - most);
+        vf_store_part(x + i, e, rest);
+        sums = sums + e;
+    }
+    vf scale = vf_set1(1 / vf_sum(sums));
+    for (i = 0; i + VF <= n; i += VF) {
+        vf_store(x + i, vf_load(x + i) * scale);
+    }
+    if (rest) {
+        vf_store_part(x + i, vf_load_part(x + i, rest, 0) * scale, rest);
+    }
+}
+
+INLINE vd load_doubles(const float *x) {
+    half_vf v;
+    memcpy(&v, x, sizeof v);
+    return __builtin_convertvector(v, vd);
+}
+
+static double sum_doubles(const vd *a, const vd *b) {
+    double sum = 0;
+    for (size_t j = 0; j < VD; j++) {
+        sum += (*a)[j] + (*b)[j];
+    }
+    return sum;
+}
+
+static double mean_of(const float *x, size_t n) {
+    vd a = {0}, b = {0};
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        a += load_doubles(x + i);
+        b += load_doubles(x + i + VD);
+    }
+    double sum = sum_doubles(&a, &b);
+    for (; i < n; i++) {
+        sum += (double)x[i];
+    }
+    return sum / (double)n;
+}
+
+static double variance_of(const float *x, size_t n, double mean) {
+    vd a = {0}, b = {0};
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        vd p = load_doubles(x + i) - mean, q = load_doubles(x + i + VD) - mean;
+        a += p * p;
+        b += q * q;
+    }
+    double sum = sum_doubles(&a, &b);
+    for (; i < n; i++) {
+        sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+    }
+    return sum / (double)n;
+}
+
+static void layer_norm(float *y, const float *x, size_t n, const float *gain, const float *bias,
+                       float eps) {
+    double mean = mean_of(x, n);
+    double scale = 1 / sqrt(variance_of(x, n, mean) + (double)eps);
+    vf times = vf_set1((float)scale), plus = vf_set1((float)(-mean * scale));
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        vf v = vf_fma(vf_load(x + i), times, plus);
+        vf_store(y + i, vf_fma(v, vf_load(gain + i), vf_load(bias + i)));
+    }
+    if (i < n) {
+        size_t rest = n - i;
+        vf v = vf_fma(vf_load_part(x + i, rest, 0), times, plus);
+        v = vf_fma(v, vf_load_part(gain + i, rest, 0), vf_load_part(bias + i, rest, 0));
+        vf_store_part(y + i, v, rest);
+    }
+}
+
+/* ---- matrix product --------------------------------------------------------------------- */
+
+/* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
+ * run, each step loading TILE_VECTORS vectors of weights and one input a row. `rows` is a constant
+ * at every call, so both loops over it unroll and no sum touches memory. */
+INLINE void tile_columns(float *sum, const float *x, const float *w, const size_t rows,
+                         size_t depth) {
+    vf s[TILE_ROWS][TILE_VECTORS];
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            s[r][v] = vf_load(sum + r * VT_PANEL + v * VF);
+        }
+    }
+    for (size_t i = 0; i < depth; i++) {
+        vf weights[TILE_VECTORS];
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            weights[v] = vf_load(w + i * VT_PANEL + v * VF);
+        }
+        for (size_t r = 0; r < rows; r++) {
+            vf input = vf_set1(x[r * VT_TILE_STRIDE + i]);
+            for (size_t v = 0; v < TILE_VECTORS; v++) {
+                s[r][v] = vf_fma(input, weights[v], s[r][v]);
+            }
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            vf_store(sum + r * VT_PANEL + v * VF, s[r][v]);
+        }
+    }
+}
+
+#define TILE_CASE(n)                                                                               \
+    case n:                                                                                        \
+        if (n <= TILE_ROWS)                                                                        \
+            tile_columns(sum + c, x, w + c, n <= TILE_ROWS ? n : 1, depth);                        \
+        break;
+
+static void tile(float *sum, const float *x, const float *w, size_t rows, size_t depth) {
+    for (size_t c = 0; c < VT_PANEL; c += TILE_VECTORS * VF) {
+        switch (rows) {
+            TILE_CASE(1)
+            TILE_CASE(2)
+            TILE_CASE(3)
+            TILE_CASE(4)
+            TILE_CASE(5)
+            TILE_CASE(6)
+            TILE_CASE(7)
+            TILE_CASE(8)
+            TILE_CASE(9)
+            TILE_CASE(10)
+            TILE_CASE(11)
+            TILE_CASE(12)
+            TILE_CASE(13)
+        default:
+            assert(!"more rows than a tile has");
+        }
+    }
+}
+
+static void finish(float *y, const float *sum, const float *bias, const float *residual,
+                   vt_act act) {
+    for (size_t c = 0; c < VT_PANEL; c += VF) {
+        vf v = activate(vf_load(sum + c) + vf_load(bias + c), act);
+        vf_store(y + c, v + vf_load(residual + c));
+    }
+}
+
+const vt_kernels KERNELS = {
+    .name = KERNELS_NAME,
+    .tile_rows = TILE_ROWS,
+    .dot = dot,
+    .dot_rows = dot_rows,
+    .from_f16 = from_f16,
+    .from_bf16 = from_bf16,
+    .softmax = softmax,
+    .layer_norm = layer_norm,
+    .tile = tile,
+    .finish = finish,
+};

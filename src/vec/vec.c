@@ -1,0 +1,131 @@
+/* The choice of the instruction set, and the functions that only pass on to it.
+ *
+ * The table of kernels is the one global of the program: it is set by vt_vec_init before any
+ * thread starts, and read ever after. Rejected: ifunc resolvers (they run before main, so neither a
+ * setting nor a sanitizer can have its say) and a pointer in every call (it would travel through
+ * every room to tell what does not change). */
+#include "vec/kernels.h"
+
+#include <math.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* __builtin_cpu_supports also asks whether the operating system saves the registers. */
+static bool machine_has_avx2(void) {
+    unsigned a, b, c, d; /* cpuid leaf 1: clang's builtin does not know F16C by name */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+static bool machine_has_avx512(void) {
+    return machine_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+static bool machine_has_plain_c(void) {
+    return true;
+}
+
+/* Best first; a machine that runs one of them runs all that follow. */
+static const struct candidate {
+    const vt_kernels *kernels;
+    bool (*usable)(void);
+} candidates[] = {
+#if defined(__x86_64__)
+    {&vt_kernels_avx512, machine_has_avx512},
+    {&vt_kernels_avx2, machine_has_avx2},
+#elif defined(__aarch64__)
+    {&vt_kernels_neon, machine_has_plain_c}, /* part of the base architecture */
+#endif
+    {&vt_kernels_scalar, machine_has_plain_c},
+};
+#define N_CANDIDATES (sizeof candidates / sizeof *candidates)
+
+static const vt_kernels *chosen = &vt_kernels_scalar;
+
+static size_t best_candidate(void) {
+    size_t i = 0;
+    while (!candidates[i].usable()) { /* the scalar one always is */
+        i++;
+    }
+    return i;
+}
+
+vt_status vt_vec_init(const char *isa, vt_err *err) {
+    bool best = !isa || strcmp(isa, "auto") == 0;
+    for (size_t i = best_candidate(); i < N_CANDIDATES; i++) {
+        if (best || strcmp(isa, candidates[i].kernels->name) == 0) {
+            chosen = candidates[i].kernels;
+            return VT_OK;
+        }
+    }
+    return vt_fail(err, VT_E_INVALID, "instruction set \"%s\" is unknown, or this machine lacks it",
+                   isa);
+}
+
+const char *vt_vec_isa(void) {
+    return chosen->name;
+}
+
+const char *const *vt_vec_isas(void) {
+    static const char *const names[] = {
+#if defined(__x86_64__)
+        "avx512",
+        "avx2",
+#elif defined(__aarch64__)
+        "neon",
+#endif
+        "scalar",
+        NULL,
+    };
+    return names + best_candidate(); /* the names of the candidates, in their order */
+}
+
+const vt_kernels *vt_vec_kernels(void) {
+    return chosen;
+}
+
+float vt_vec_dot(const float *a, const float *b, size_t n) {
+    return chosen->dot(a, b, n);
+}
+
+void vt_vec_dot_rows(const float *q, const float *rows, size_t n_rows, size_t dim, float *out) {
+    chosen->dot_rows(q, rows, n_rows, dim, out);
+}
+
+float vt_vec_normalize(float *x, size_t n) {
+    double squares = 0; /* in double nothing overflows, and a tiny vector keeps its direction */
+    for (size_t i = 0; i < n; i++) {
+        squares += (double)x[i] * (double)x[i];
+    }
+    double norm = sqrt(squares);
+    if ((float)norm == 0 || !isfinite((float)norm)) {
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)((double)x[i] / norm);
+    }
+    return (float)norm;
+}
+
+void vt_vec_from_f16(float *out, const uint16_t *in, size_t n) {
+    chosen->from_f16(out, in, n);
+}
+
+void vt_vec_from_bf16(float *out, const uint16_t *in, size_t n) {
+    chosen->from_bf16(out, in, n);
+}
+
+void vt_vec_softmax(float *x, size_t n) {
+    chosen->softmax(x, n);
+}
+
+void vt_vec_layer_norm(float *y, const float *x, size_t rows, size_t n, const float *gain,
+                       const float *bias, float eps) {
+    for (size_t r = 0; r < rows; r++) {
+        chosen->layer_norm(y + r * n, x + r * n, n, gain, bias, eps);
+    }
+}

@@ -73,7 +73,10 @@ vt_status vt_import_open(vt_engine *e, const vt_import_options *o, vt_import **o
  * here; what is wrong with the line itself is told through fn. */
 vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n,
                          vt_err *err) VT_MUST_USE;
-/* Waits until every line fed has been told, then frees. */
+/* Feeds a line that could not even be read, so that it is told in its place. */
+vt_status vt_import_feed_error(vt_import *im, uint64_t line, const vt_err *why,
+                               vt_err *err) VT_MUST_USE;
+/* Waits until every line fed has been told, then frees. NULL is allowed. */
 void vt_import_close(vt_import *im);
 
 /* Reads records out of a file's bytes, fed in pieces of any size: JSON lines as they are, CSV rows

@@ -82,8 +82,9 @@ static vt_status ingest_line(vt_import *im, json_t *product, slot *sl) {
 }
 
 static json_t *parse_line(slot *sl) {
-    json_t *product;
-    sl->status = vt_json_parse(sl->text, sl->n, &product, &sl->err);
+    json_t *product = NULL;
+    if (sl->status == VT_OK)
+        sl->status = vt_json_parse(sl->text, sl->n, &product, &sl->err);
     if (sl->status == VT_OK && !json_is_object(product))
         sl->status = vt_fail(&sl->err, VT_E_INVALID, "a product is a JSON object");
     return product;
@@ -198,18 +199,32 @@ vt_status vt_import_open(vt_engine *e, const vt_import_options *o, vt_import **o
     return VT_OK;
 }
 
-vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n, vt_err *err) {
-    char *text = vt_strndup(json, n);
-    if (!text)
-        return vt_fail_nomem(err, n);
+/* Takes over text. A slot with a status already set is told without being worked on. */
+static void push(vt_import *im, const slot *sl) {
     pthread_mutex_lock(&im->lock);
-    while (im->fed - im->told == SLOTS || (im->bytes > 0 && im->bytes + n > BYTES_WAITING))
+    while (im->fed - im->told == SLOTS || (im->bytes > 0 && im->bytes + sl->n > BYTES_WAITING))
         pthread_cond_wait(&im->changed, &im->lock);
-    im->ring[im->fed % SLOTS] = (slot){.state = LINE_FED, .line = line, .text = text, .n = n};
-    im->bytes += n;
+    im->ring[im->fed % SLOTS] = *sl;
+    im->bytes += sl->n;
     im->fed++;
     pthread_cond_broadcast(&im->changed);
     pthread_mutex_unlock(&im->lock);
+}
+
+vt_status vt_import_feed(vt_import *im, uint64_t line, const char *json, size_t n, vt_err *err) {
+    slot sl = {.state = LINE_FED, .line = line, .text = vt_strndup(json, n), .n = n};
+    if (!sl.text)
+        return vt_fail_nomem(err, n);
+    push(im, &sl);
+    return VT_OK;
+}
+
+vt_status vt_import_feed_error(vt_import *im, uint64_t line, const vt_err *why, vt_err *err) {
+    slot sl = {
+        .state = LINE_FED, .line = line, .text = vt_strdup(""), .status = why->status, .err = *why};
+    if (!sl.text)
+        return vt_fail_nomem(err, 1);
+    push(im, &sl);
     return VT_OK;
 }
 

@@ -1,0 +1,121 @@
+/* The table of commands, their help, and the exit code. */
+#include "cli/cli.h"
+#include "cli/command.h"
+
+typedef struct command {
+    const char *name;
+    unsigned bit;
+    vt_command_fn fn;
+    const char *usage, *summary, *more;
+} command;
+
+static const command commands[] = {
+    {"serve", CMD_SERVE, vt_command_serve, "serve", "answer searches over HTTP", ""},
+    {"import", CMD_IMPORT, vt_command_import, "import FILE",
+     "put products from a JSON lines or CSV file into the catalogue",
+     "Each line is a product: id, name, description, image or image_url, category, price,\n"
+     "attributes. image is a path relative to the file, or a URL. CSV needs a header line;\n"
+     "columns attributes.NAME become attributes. FILE - reads standard input.\n"
+     "Interrupt it and run it again: nothing is lost and no picture is encoded twice.\n"},
+    {"search", CMD_SEARCH, vt_command_search, "search [TEXT]",
+     "find products by words or a picture", "Without TEXT, give --image or --image-url.\n"},
+    {"get", CMD_GET, vt_command_get, "get ID", "show one product", ""},
+    {"delete", CMD_DELETE, vt_command_delete, "delete ID", "remove one product", ""},
+    {"stats", CMD_STATS, vt_command_stats, "stats", "counts, sizes, model", ""},
+    {"model", CMD_MODEL, vt_command_model, "model info [DIR]", "what a model folder holds", ""},
+    {"check", CMD_CHECK, vt_command_check, "check", "verify a data folder",
+     "Nobody may have the folder open. Exit code 1 tells that something was found.\n"},
+    {"version", CMD_VERSION, vt_command_version, "version", "print the version", ""},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static const command *find_command(const char *name) {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_usage(FILE *out) {
+    fputs("vitrine: product search by words and pictures\n\nusage: vitrine COMMAND [options]\n\n",
+          out);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-18s %s\n", commands[i].usage, commands[i].summary);
+    fputs(
+        "\nvitrine COMMAND --help tells its options. An option may also be given as an "
+        "environment\n"
+        "variable (--cache-mb: VITRINE_CACHE_MB) or as a line of the file named by --config\n"
+        "(cache-mb = 64); a flag goes before the environment, the environment before the file.\n\n"
+        "exit codes: 0 done; 1 done in part (lines failed, check found something); 2 wrong usage\n"
+        "or input; 3 not found; 4 a download failed or was refused; 5 model unusable or not the\n"
+        "catalogue's; 6 storage locked, full, busy or failing; 7 data corrupt; 8 out of memory or\n"
+        "internal error; 130 interrupted\n",
+        out);
+}
+
+static void print_help(const command *c) {
+    printf("usage: vitrine %s [options]\n\n%s\n%s%s\noptions [preset]:\n", c->usage, c->summary,
+           *c->more ? "\n" : "", c->more);
+    vt_options_print(c->bit);
+}
+
+/* One line on stderr, in JSON where the command was asked for JSON. */
+static void print_error(const vt_options *o, const vt_err *err) {
+    vt_buf out;
+    vt_json w;
+    if (!o->value[OPT_JSON]) {
+        fprintf(stderr, "vitrine: %s%s%s\n", err->field, *err->field ? ": " : "", err->text);
+        return;
+    }
+    vt_buf_init(&out, 4096);
+    vt_json_init(&w, &out);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "code");
+    vt_json_str(&w, vt_status_code(err->status));
+    vt_json_key(&w, "pointer");
+    vt_json_str(&w, err->field);
+    vt_json_key(&w, "detail");
+    vt_json_str(&w, err->text);
+    vt_json_close(&w, '}');
+    if (out.failed == VT_OK)
+        fprintf(stderr, "%s\n", out.data);
+    vt_buf_release(&out);
+}
+
+static int run(const command *c, int argc, char **argv) {
+    vt_options o;
+    vt_err err;
+    int code = 0;
+    vt_status s = vt_options_read(argc, argv, c->bit, &o, &err);
+    if (s == VT_OK && o.value[OPT_HELP])
+        print_help(c);
+    else if (s == VT_OK)
+        s = c->fn(&o, &code, &err);
+    if (s != VT_OK) {
+        print_error(&o, &err);
+        code = vt_status_exit(s);
+    }
+    if (fflush(stdout) != 0 && code == 0) /* a full disk behind > must not look like success */
+        code = vt_status_exit(VT_E_IO);
+    vt_options_release(&o);
+    return code;
+}
+
+int vt_cli_main(int argc, char **argv) {
+    const command *c = argc > 1 ? find_command(argv[1]) : NULL;
+    if (c)
+        return run(c, argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        printf("vitrine %s\n", VT_VERSION);
+        return 0;
+    }
+    if (argc > 1)
+        fprintf(stderr, "vitrine: unknown command \"%s\"\n\n", argv[1]);
+    print_usage(stderr);
+    return vt_status_exit(VT_E_INVALID);
+}

@@ -1,0 +1,46 @@
+/* The commands, one function each. Private to the room. */
+#ifndef VT_CLI_COMMAND_H
+#define VT_CLI_COMMAND_H
+
+#include "cli/options.h"
+
+/* Some work was done and some failed: lines of an import, findings of a check. */
+#define VT_EXIT_PARTLY      1
+/* Stopped by SIGINT or SIGTERM before the end. */
+#define VT_EXIT_INTERRUPTED 130
+
+/* What was asked for is on stdout, everything else on stderr. *code is the exit code when the
+ * status is OK (0 unless the command sets it). */
+typedef vt_status (*vt_command_fn)(vt_options *o, int *code, vt_err *err);
+
+vt_status vt_command_serve(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_import(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_search(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_get(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_delete(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_stats(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_model(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_check(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_version(vt_options *o, int *code, vt_err *err);
+
+/* Opens the engine for a command of one answer: its start-up log is told only where --log-level
+ * was given. */
+vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) VT_MUST_USE;
+/* A JSON answer for a person: one "path: value" a line. */
+void vt_print_json(const vt_buf *answer);
+
+/* ---- progress.c: how far an import is ---------------------------------------------------- */
+
+typedef struct vt_progress {
+    bool bar; /* stderr is a terminal */
+    uint64_t begun_ns, told_ns;
+    uint64_t total_bytes; /* 0: not known */
+} vt_progress;
+
+void vt_progress_begin(vt_progress *p, uint64_t total_bytes);
+/* Tells at most ten times a second on a terminal, once in two seconds elsewhere. */
+void vt_progress_tell(vt_progress *p, uint64_t lines, uint64_t failed, uint64_t bytes);
+/* Takes the bar away, so that a line may be printed. */
+void vt_progress_clear(vt_progress *p);
+
+#endif

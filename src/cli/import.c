@@ -1,0 +1,224 @@
+/* vitrine import FILE: reads records, feeds them to the engine's pipeline, tells what became of
+ * each. Interrupted, it finishes the lines under way; run again, lines whose product is there with
+ * the same picture cost no computing. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 28 << 20, PIECE = 1 << 16 };
+
+static volatile sig_atomic_t interrupted;
+
+static void note_signal(int signal_number) {
+    interrupted = 1;
+}
+
+typedef struct session {
+    vt_import *import;
+    vt_progress progress;
+    bool json;
+    uint64_t bytes; /* read so far; written by the reader, told by workers: see tell_line */
+    uint64_t lines, failed, encoded, created, updated, unchanged;
+} session;
+
+static void print_json_line(const vt_import_line *l) {
+    vt_buf out;
+    vt_json w;
+    vt_buf_init(&out, 4096);
+    vt_json_init(&w, &out);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "line");
+    vt_json_int(&w, (int64_t)l->line);
+    vt_json_key(&w, "id");
+    vt_json_str(&w, l->id);
+    vt_json_key(&w, "status");
+    vt_json_str(&w, l->status == VT_OK ? l->result->result : "error");
+    if (l->status != VT_OK) {
+        vt_json_key(&w, "code");
+        vt_json_str(&w, vt_status_code(l->status));
+        vt_json_key(&w, "pointer");
+        vt_json_str(&w, l->err->field);
+        vt_json_key(&w, "detail");
+        vt_json_str(&w, l->err->text);
+    }
+    vt_json_close(&w, '}');
+    if (out.failed == VT_OK)
+        puts(out.data);
+    vt_buf_release(&out);
+}
+
+static void count(session *s, const vt_import_line *l) {
+    s->lines++;
+    if (l->status != VT_OK) {
+        s->failed++;
+        return;
+    }
+    s->encoded += l->result->encoded;
+    s->created += strcmp(l->result->result, "created") == 0;
+    s->updated += strcmp(l->result->result, "updated") == 0;
+    s->unchanged += strcmp(l->result->result, "unchanged") == 0;
+}
+
+/* vt_import_fn: called for one line at a time. */
+static void tell_line(void *ctx, const vt_import_line *l) {
+    session *s = ctx;
+    count(s, l);
+    if (s->json) {
+        print_json_line(l);
+    } else if (l->status != VT_OK) {
+        vt_progress_clear(&s->progress);
+        fprintf(stderr, "line %llu%s%s: %s%s%s\n", (unsigned long long)l->line, *l->id ? ", " : "",
+                l->id, l->err->field, *l->err->field ? ": " : "", l->err->text);
+    }
+    vt_progress_tell(&s->progress, s->lines, s->failed,
+                     __atomic_load_n(&s->bytes, __ATOMIC_RELAXED));
+}
+
+/* vt_row_fn: a record that could not be read goes the same way as one that could not be stored, so
+ * that the order of the report is the order of the file. */
+static vt_status take_row(void *ctx, uint64_t line, const char *json, size_t n, const vt_err *why,
+                          vt_err *err) {
+    session *s = ctx;
+    return json ? vt_import_feed(s->import, line, json, n, err)
+                : vt_import_feed_error(s->import, line, why, err);
+}
+
+static vt_status read_rows(int fd, const char *path, vt_rows *rows, session *s, vt_err *err) {
+    char piece[PIECE];
+    while (!interrupted) {
+        ssize_t n = read(fd, piece, sizeof piece);
+        vt_status status;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return vt_fail_errno(err, errno, "cannot read %s", path);
+        if (n == 0)
+            return vt_rows_finish(rows, err);
+        status = vt_rows_feed(rows, piece, (size_t)n, err);
+        if (status != VT_OK)
+            return status;
+        __atomic_fetch_add(&s->bytes, (uint64_t)n, __ATOMIC_RELAXED);
+    }
+    return VT_OK;
+}
+
+static vt_status choose_format(const vt_options *o, const char *path, vt_rows_format *out,
+                               vt_err *err) {
+    const char *name = o->value[OPT_FORMAT];
+    size_t n = strlen(path);
+    if (!name)
+        name = n > 4 && strcasecmp(path + n - 4, ".csv") == 0 ? "csv" : "jsonl";
+    *out = strcmp(name, "csv") == 0 ? VT_ROWS_CSV : VT_ROWS_JSONL;
+    if (strcmp(name, "csv") != 0 && strcmp(name, "jsonl") != 0)
+        return vt_fail(err, VT_E_INVALID, "format must be jsonl or csv, not \"%s\"", name);
+    return VT_OK;
+}
+
+static void print_json_summary(const session *s, double seconds) {
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counts[] = {
+        {"lines", s->lines},         {"created", s->created}, {"updated", s->updated},
+        {"unchanged", s->unchanged}, {"failed", s->failed},   {"encoded", s->encoded},
+    };
+    vt_buf out;
+    vt_json w;
+    vt_buf_init(&out, 4096);
+    vt_json_init(&w, &out);
+    vt_json_open(&w, '{');
+    vt_json_key(&w, "summary");
+    vt_json_open(&w, '{');
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        vt_json_key(&w, counts[i].key);
+        vt_json_int(&w, (int64_t)counts[i].value);
+    }
+    vt_json_key(&w, "seconds");
+    vt_json_num(&w, seconds, 6);
+    vt_json_key(&w, "interrupted");
+    vt_json_bool(&w, interrupted);
+    vt_json_close(&w, '}');
+    vt_json_close(&w, '}');
+    if (out.failed == VT_OK)
+        puts(out.data);
+    vt_buf_release(&out);
+}
+
+static void print_summary(const session *s, double seconds) {
+    if (s->json) {
+        print_json_summary(s, seconds);
+        return;
+    }
+    printf("%llu lines: %llu created, %llu updated, %llu unchanged, %llu failed; %llu pictures "
+           "encoded, %.2f s%s\n",
+           (unsigned long long)s->lines, (unsigned long long)s->created,
+           (unsigned long long)s->updated, (unsigned long long)s->unchanged,
+           (unsigned long long)s->failed, (unsigned long long)s->encoded, seconds,
+           interrupted ? " (interrupted: run it again to go on)" : "");
+}
+
+static vt_status import_file(vt_engine *e, const vt_options *o, int fd, session *s, vt_err *err) {
+    const char *path = o->words[0];
+    char *dir = vt_path_dir(path);
+    vt_rows *rows = NULL;
+    vt_rows_format format = VT_ROWS_JSONL;
+    uint64_t workers = 0;
+    vt_status status = dir ? choose_format(o, path, &format, err) : vt_fail_nomem(err, 1);
+    if (status == VT_OK)
+        status = vt_options_number(o, OPT_WORKERS, 256, &workers, err);
+    if (status == VT_OK)
+        status = vt_rows_open(format, LINE_MAX_BYTES, take_row, s, &rows, err);
+    if (status == VT_OK) {
+        vt_import_options io = {
+            .image_dir = dir, .workers = (unsigned)workers, .fn = tell_line, .ctx = s};
+        status = vt_import_open(e, &io, &s->import, err);
+    }
+    if (status == VT_OK)
+        status = read_rows(fd, path, rows, s, err);
+    vt_import_close(s->import);
+    vt_rows_close(rows);
+    free(dir);
+    return status;
+}
+
+static vt_status open_input(const vt_options *o, int *fd, uint64_t *size, vt_err *err) {
+    struct stat st;
+    if (o->n_words != 1)
+        return vt_fail(err, VT_E_INVALID, "usage: vitrine import FILE (- for standard input)");
+    *fd =
+        strcmp(o->words[0], "-") == 0 ? dup(STDIN_FILENO) : open(o->words[0], O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return vt_fail_errno(err, errno, "cannot open %s", o->words[0]);
+    *size = fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return VT_OK;
+}
+
+vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
+    struct sigaction act = {.sa_handler = note_signal}; /* no SA_RESTART: a read must return */
+    session s = {.json = o->value[OPT_JSON] != NULL};
+    vt_log *log = NULL;
+    vt_engine *e = NULL;
+    uint64_t size = 0;
+    int fd = -1;
+    vt_status status = open_input(o, &fd, &size, err);
+    if (status == VT_OK)
+        status = vt_open_quietly(o, &log, &e, err);
+    if (status == VT_OK) {
+        sigaction(SIGINT, &act, NULL);
+        sigaction(SIGTERM, &act, NULL);
+        vt_progress_begin(&s.progress, size);
+        status = import_file(e, o, fd, &s, err);
+        vt_progress_clear(&s.progress);
+        print_summary(&s, vt_seconds_since(s.progress.begun_ns));
+    }
+    *code = interrupted ? VT_EXIT_INTERRUPTED : s.failed > 0 ? VT_EXIT_PARTLY : 0;
+    vt_engine_close(e);
+    vt_log_close(log);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}

@@ -236,16 +236,18 @@ static double variance_of(const float *x, size_t n, double mean) {
 static void layer_norm(float *y, const float *x, size_t n, const float *gain, const float *bias,
                        float eps) {
     double mean = mean_of(x, n);
-    double scale = 1 / sqrt(variance_of(x, n, mean) + (double)eps);
-    vf times = vf_set1((float)scale), plus = vf_set1((float)(-mean * scale));
+    vf scale = vf_set1((float)(1 / sqrt(variance_of(x, n, mean) + (double)eps)));
+    /* The mean in two parts: rounded to one float, its error would show where rows are nearly
+     * constant. */
+    vf high = vf_set1((float)mean), low = vf_set1((float)(mean - (double)(float)mean));
     size_t i = 0;
     for (; i + VF <= n; i += VF) {
-        vf v = vf_fma(vf_load(x + i), times, plus);
+        vf v = ((vf_load(x + i) - high) - low) * scale;
         vf_store(y + i, vf_fma(v, vf_load(gain + i), vf_load(bias + i)));
     }
     if (i < n) {
         size_t rest = n - i;
-        vf v = vf_fma(vf_load_part(x + i, rest, 0), times, plus);
+        vf v = ((vf_load_part(x + i, rest, 0) - high) - low) * scale;
         v = vf_fma(v, vf_load_part(gain + i, rest, 0), vf_load_part(bias + i, rest, 0));
         vf_store_part(y + i, v, rest);
     }

@@ -36,8 +36,7 @@ static vt_status check_form(const char *text, vt_err *err) {
 /* libcurl's memory is freed by curl_free, ours by free: the parts are copied. */
 static vt_status copy_part(CURLU *u, CURLUPart part, char **out, vt_err *err) {
     char *text = NULL;
-    /* xn-- form where libcurl can write it; the guard compares host names in ASCII. */
-    CURLUcode c = curl_url_get(u, part, &text, part == CURLUPART_HOST ? CURLU_PUNYCODE : 0);
+    CURLUcode c = curl_url_get(u, part, &text, 0);
     if (c != CURLUE_OK)
         return vt_fail(err, VT_E_INVALID, "the URL cannot be read: %s", curl_url_strerror(c));
     *out = vt_strdup(text);

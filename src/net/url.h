@@ -8,8 +8,9 @@
 
 typedef struct vt_url {
     char *text; /* as libcurl is given it: normal form, spaces and non-ASCII bytes escaped */
-    char *host; /* lower or upper case as written, IPv4 in its dotted form, IPv6 in brackets,
-                 * an international name in its xn-- form */
+    char *host; /* lower or upper case as written, IPv4 in its dotted form, IPv6 in brackets; an
+                 * international name as written, so `allow`, which is ASCII, never names it but
+                 * where the URL has its xn-- form (asking libcurl 7.88 for that form leaks) */
 } vt_url;
 
 /* Reads an absolute http or https URL. E_INVALID says what is wrong: no or another scheme, no host,

@@ -24,6 +24,7 @@ void vt_bitset_set(vt_bitset *b, size_t i, bool value);   /* i < n */
 bool vt_bitset_get(const vt_bitset *b, size_t i);         /* false for i >= n */
 void vt_bitset_and(vt_bitset *b, const vt_bitset *other); /* other may be shorter: rest is 0 */
 size_t vt_bitset_count(const vt_bitset *b);
+vt_status vt_bitset_check(const vt_bitset *b, vt_err *err) VT_MUST_USE; /* E_CORRUPT */
 
 /* ---- flat index ------------------------------------------------------------------------- */
 
@@ -40,8 +41,8 @@ size_t vt_flat_bytes(const vt_flat *f);
  * a vector that is not finite or whose norm is not 1 +- 1e-3; E_NOMEM (the index is unchanged). */
 vt_status vt_flat_put(vt_flat *f, uint32_t slot, const float *v, vt_err *err) VT_MUST_USE;
 void vt_flat_remove(vt_flat *f, uint32_t slot); /* nothing when it is not live */
-const float *vt_flat_get(const vt_flat *f,
-                         uint32_t slot); /* NULL when not live; valid until a put */
+/* NULL when the slot is not live; valid while it is. */
+const float *vt_flat_get(const vt_flat *f, uint32_t slot);
 
 typedef struct vt_flat_query {
     const float *vector;     /* dim floats, unit length */
@@ -52,7 +53,8 @@ typedef struct vt_flat_query {
 } vt_flat_query;
 
 /* The k live slots of the filter with the largest inner product, best first. hits has room for k.
- * Exact: scores equal vt_vec_dot. min(k, matches) hits are always found. pool may be NULL. */
+ * Exact: scores equal vt_vec_dot. min(k, matches) hits are always found. pool may be NULL.
+ * E_INVALID: k is 0 or the vector is not of unit length; E_NOMEM. */
 vt_status vt_flat_search(const vt_flat *f, const vt_flat_query *q, vt_pool *pool, vt_hit *hits,
                          size_t *n_hits, vt_err *err) VT_MUST_USE;
 /* Verifies the invariants (counts, padding, unit norms): E_CORRUPT says which slot. */

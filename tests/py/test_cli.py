@@ -1,0 +1,249 @@
+"""The command line: every command, its exit code, where settings come from, import in all its forms."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+from vitrine import BINARY, CATALOGUE, MODEL, TestCase, demo_products, environment, run, run_import, wait_until
+
+COMMANDS = ["serve", "import", "search", "get", "delete", "stats", "model", "check", "version"]
+
+
+class Usage(TestCase):
+    def test_help_of_every_command(self):
+        code, out, _ = run("--help")
+        self.assertEqual(code, 0)
+        for command in COMMANDS:
+            self.assertIn(f"  {command}", out)
+            code, text, err = run(command, "--help")
+            self.assertEqual((code, err), (0, ""))
+            self.assertTrue(text.startswith(f"usage: vitrine {command}"), text)
+            self.assertIn("--help", text)
+
+    def test_wrong_usage_is_exit_2_and_names_the_word(self):
+        for args, word in [(["frobnicate"], "frobnicate"), (["search", "--frob"], "--frob"),
+                           (["get"], "id"), (["serve", "--port"], "--port"),
+                           (["serve", "--model", MODEL, "--port", "99999"], "port"),
+                           (["search", "x"], "--model"), (["import", "--model", MODEL], "FILE"),
+                           (["search", "x", "--model", MODEL, "--top-k", "0"], "top_k"),
+                           (["import", CATALOGUE, "--model", MODEL, "--format", "xml"], "xml")]:
+            with self.subTest(args=args):
+                code, _, err = run(*args, env={"VITRINE_DATA": str(self.folder / "d")})
+                self.assertEqual(code, 2, err)
+                self.assertIn(word, err)
+
+    def test_version(self):
+        code, out, _ = run("version", "--json")
+        self.assertEqual(code, 0)
+        self.assertRegex(json.loads(out)["version"], r"^\d+\.\d+\.\d+$")
+
+    def test_flag_before_environment_before_file(self):
+        config = self.folder / "vitrine.ini"
+        config.write_text("data = from-file\nmodel = nowhere-file\n")
+
+        def named(*flags, env=None):
+            _, _, err = run("stats", "--config", config, *flags, env=env)
+            return err
+
+        self.assertIn("nowhere-file", named())
+        self.assertIn("nowhere-env", named(env={"VITRINE_MODEL": "nowhere-env"}))
+        self.assertIn("nowhere-flag", named("--model", "nowhere-flag", env={"VITRINE_MODEL": "nowhere-env"}))
+
+    def test_configuration_errors_name_the_key_or_line(self):
+        config = self.folder / "vitrine.ini"
+        for text, word in [("colour = red\n", "colour"), ("model = x\nnonsense\n", "line 2")]:
+            config.write_text(text)
+            code, _, err = run("stats", "--config", config)
+            self.assertEqual(code, 2)
+            self.assertIn(word, err)
+        code, _, err = run("stats", "--config", self.folder / "missing.ini")
+        self.assertEqual(code, 3)
+        self.assertIn("missing.ini", err)
+
+    def test_wrong_model_folder(self):
+        code, _, err = run("model", "info", self.folder)
+        self.assertNotEqual(code, 0)
+        self.assertIn("config.json", err)
+
+
+class Import(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.data = self.folder / "data"
+
+    def test_demo_catalogue_and_what_one_can_ask_of_it(self):
+        products = demo_products()
+        code, lines, summary, err = run_import(self.data, CATALOGUE)
+        self.assertEqual(code, 0, err)
+        self.assertEqual([line["line"] for line in lines], list(range(1, len(products) + 1)))
+        self.assertEqual([line["id"] for line in lines], [p["id"] for p in products])
+        self.assertEqual((summary["created"], summary["encoded"]), (len(products), len(products)))
+
+        code, _, summary, _ = run_import(self.data, CATALOGUE)
+        self.assertEqual(code, 0)
+        self.assertEqual((summary["unchanged"], summary["encoded"]), (len(products), 0))
+
+        ask = ["--data", self.data, "--model", MODEL, "--json"]
+        first = products[0]
+        code, out, _ = run("search", "--image", CATALOGUE.parent / first["image"], "--top-k", "1", *ask)
+        hit = json.loads(out)["results"][0]
+        self.assertEqual((code, hit["product_id"]), (0, first["id"]))
+        self.assertGreaterEqual(hit["similarity_score"], 0.9999)
+        code, out, _ = run("search", "red shirt", "--category", first["category"],
+                           "--filter", "attributes.colour=" + first["attributes"]["colour"], *ask)
+        self.assertEqual(code, 0)
+        for hit in json.loads(out)["results"]:
+            self.assertEqual(hit["category"], first["category"])
+            self.assertEqual(hit["attributes"]["colour"], first["attributes"]["colour"])
+        self.assertIn(first["id"], [hit["product_id"] for hit in json.loads(out)["results"]])
+
+        code, out, _ = run("get", first["id"], *ask)
+        self.assertEqual((code, json.loads(out)["attributes"]), (0, first["attributes"]))
+        self.assertEqual(run("delete", first["id"], *ask)[0], 0)
+        code, _, err = run("get", first["id"], *ask)
+        self.assertEqual((code, json.loads(err)["code"]), (3, "not_found"))
+        code, out, _ = run("stats", *ask)
+        self.assertEqual(json.loads(out)["catalogue"]["products"], len(products) - 1)
+        code, out, _ = run("check", "--data", self.data)
+        self.assertEqual(code, 0, out)
+
+    def test_failures_are_told_with_their_lines_and_the_rest_goes_in(self):
+        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        (self.folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+        rows = [{"id": "a", "name": "A", "image": image}, "not json", {"id": "b", "image": image},
+                {"id": "c", "name": "C", "image": "missing.png"},
+                {"id": "d", "name": "D", "image": "broken.png"},
+                {"id": "e", "name": "E", "image": image, "price": -1},
+                {"id": "f", "name": "F"}, {"id": "g", "name": "G", "image": "http://169.254.169.254/x"},
+                {"id": "h", "name": "H", "image": image, "price": 3.5}]
+        source = self.folder / "rows.jsonl"
+        source.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
+        code, lines, summary, _ = run_import(self.data, source)
+        self.assertEqual(code, 1)
+        self.assertEqual([line["line"] for line in lines], list(range(1, 10)))
+        self.assertEqual([line["status"] for line in lines],
+                         ["created"] + ["error"] * 7 + ["created"])
+        self.assertEqual([line.get("pointer") for line in lines[1:8]],
+                         ["", "/name", "/image", "/image", "/price", "/image_url", "/image_url"])
+        self.assertEqual([line["code"] for line in lines[1:8]],
+                         ["bad_syntax", "invalid_request", "not_found", "bad_image", "invalid_request",
+                          "invalid_request", "address_refused"])
+        self.assertEqual((summary["created"], summary["failed"]), (2, 7))
+
+    def test_csv(self):
+        source = self.folder / "shop.csv"
+        images = [CATALOGUE.parent / p["image"] for p in demo_products()[:2]]
+        with open(source, "w", newline="", encoding="utf-8") as f:
+            rows = csv.writer(f, delimiter=";")
+            rows.writerow(["id", "name", "description", "image", "category", "price",
+                           "attributes.colour", "attributes.stock"])
+            rows.writerow(["1", "Chaise \"été\"", "deux\nlignes; vraiment", images[0], "chairs", "12.50", "red", "3"])
+            rows.writerow(["2", "Stool", "", os.path.relpath(images[1], self.folder), "chairs", "cheap", "", ""])
+            rows.writerow(["3", "Bench", "", os.path.relpath(images[1], self.folder), "", "", "", ""])
+        code, lines, summary, err = run_import(self.data, source)
+        self.assertEqual(code, 1, err)
+        self.assertEqual([line["status"] for line in lines], ["created", "error", "created"])
+        self.assertEqual(lines[1]["pointer"], "/price")
+        _, out, _ = run("get", "1", "--data", self.data, "--model", MODEL, "--json")
+        product = json.loads(out)
+        self.assertEqual(product["description"], "deux\nlignes; vraiment")
+        self.assertEqual((product["price"], product["attributes"]), (12.5, {"colour": "red", "stock": 3}))
+        _, out, _ = run("get", "3", "--data", self.data, "--model", MODEL, "--json")
+        self.assertIsNone(json.loads(out)["price"])
+
+    def test_unknown_csv_column_is_refused_by_name(self):
+        source = self.folder / "shop.csv"
+        source.write_text("id,name,colour\n1,Chair,red\n")
+        code, _, _, err = run_import(self.data, source)
+        self.assertEqual(code, 2)
+        self.assertIn("colour", err)
+
+    def test_the_later_of_two_lines_with_one_id_wins(self):
+        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        source = self.folder / "twice.jsonl"
+        source.write_text("".join(json.dumps({"id": f"p{i % 3}", "name": f"name {i}", "image": image}) + "\n"
+                                  for i in range(90)))
+        self.assertEqual(run_import(self.data, source)[0], 0)
+        for i in range(3):
+            _, out, _ = run("get", f"p{i}", "--data", self.data, "--model", MODEL, "--json")
+            self.assertEqual(json.loads(out)["name"], f"name {87 + i}")
+
+    def test_standard_input(self):
+        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        line = json.dumps({"id": "x", "name": "X", "image": image}).encode()
+        code, lines, _, err = run_import(self.data, "-", stdin=line)
+        self.assertEqual((code, [l["status"] for l in lines]), (0, ["created"]), err)
+
+    def test_interrupted_and_run_again(self):
+        base = demo_products()
+        lines = [dict(p, id=f"{p['id']}-{n}", image=str(CATALOGUE.parent / p["image"]))
+                 for n in range(20) for p in base]
+        source = self.folder / "many.jsonl"
+        source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        command = [BINARY, "import", str(source), "--data", str(self.data), "--model", str(MODEL), "--json"]
+        child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
+        told = [json.loads(child.stdout.readline()) for _ in range(30)]
+        child.send_signal(signal.SIGINT)
+        rest, _ = child.communicate(timeout=120)
+        self.assertEqual(child.returncode, 130)
+        told += [json.loads(line) for line in rest.splitlines()]
+        summary = told.pop()["summary"]
+        self.assertTrue(summary["interrupted"])
+        self.assertEqual(summary["created"], len(told))
+        self.assertLess(len(told), len(lines))
+        code, _, again, err = run_import(self.data, source)
+        self.assertEqual(code, 0, err)
+        self.assertEqual((again["unchanged"], again["created"]), (len(told), len(lines) - len(told)))
+        self.assertEqual(again["encoded"], len(lines) - len(told))
+        self.assertEqual(run("check", "--data", self.data)[0], 0)
+
+    def test_plain_output_is_lines_for_a_person(self):
+        code, out, err = run("import", CATALOGUE, "--data", self.data, "--model", MODEL)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"^\d+ lines: \d+ created, 0 updated, 0 unchanged, 0 failed; ")
+        self.assertNotIn("\r", out + err)
+        code, out, err = run("search", "red shirt", "--top-k", "3", "--data", self.data, "--model", MODEL)
+        self.assertEqual((code, len(out.splitlines())), (0, 3))
+        self.assertRegex(err, r"3 found in [\d.]+ ms")
+
+
+class Folder(TestCase):
+    def test_a_folder_in_use_is_refused(self):
+        data = self.folder / "data"
+        server = self.server(data)
+        code, _, err = run("stats", "--data", data, "--model", MODEL)
+        self.assertEqual(code, 6)
+        self.assertIn(str(server.process.pid), err)
+
+    def test_another_models_folder_is_refused_with_advice(self):
+        data, other = self.folder / "data", self.folder / "model"
+        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        other.mkdir()
+        for f in MODEL.iterdir():
+            (other / f.name).write_bytes(f.read_bytes())
+        weights = bytearray((other / "model.safetensors").read_bytes())
+        weights[-100] ^= 1
+        (other / "model.safetensors").write_bytes(weights)
+        code, _, err = run("stats", "--data", data, "--model", other)
+        self.assertEqual(code, 5)
+        self.assertIn("--model", err)
+        self.assertIn("--data", err)
+        code, out, _ = run("stats", "--data", data, "--model", MODEL, "--json")
+        self.assertEqual(code, 0)
+
+    def test_check_finds_damage(self):
+        data = self.folder / "data"
+        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        database = bytearray((data / "catalog.db").read_bytes())
+        for at in range(len(database) // 2, len(database) // 2 + 8192):
+            database[at] ^= 0x5A
+        (data / "catalog.db").write_bytes(database)
+        code, out, err = run("check", "--data", data)
+        self.assertIn(code, (1, 7), out + err)
+        self.assertTrue("PROBLEM" in out or "corrupt" in err.lower(), out + err)
+
+
+if __name__ == "__main__":
+    unittest.main()

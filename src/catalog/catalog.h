@@ -68,6 +68,7 @@ typedef struct vt_catalog_options {
     vt_hash model;          /* the model's identity */
     const char *model_name; /* for messages: the model folder's name */
     vt_pool *pool;          /* for scans; may be NULL; not owned */
+    const char *vfs;        /* SQLite's file layer by name; NULL: its own (tests inject faults) */
 } vt_catalog_options;
 
 /* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
@@ -112,7 +113,8 @@ vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter 
                             vt_catalog_hit **hits, size_t *n_hits, vt_err *err) VT_MUST_USE;
 void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n);
 
-/* Rises with every change that a search could see. */
+/* Rises with every change that a search could see, across restarts too: the `seq` of the last
+ * change, and no two states of one database share one. */
 uint64_t vt_catalog_generation(const vt_catalog *c);
 
 typedef struct vt_catalog_stats {
@@ -122,6 +124,7 @@ typedef struct vt_catalog_stats {
     uint64_t commits, rows_written;
     size_t dim;
     vt_hash model;
+    char database_id[37]; /* random UUID given when the folder was made */
     double load_seconds;  /* what open took to read products and vectors */
     double index_seconds; /* and to build columns and index */
 } vt_catalog_stats;

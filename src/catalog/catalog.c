@@ -1,0 +1,319 @@
+/* The catalogue: joins the store (truth), the memory (what a search looks at), the writer and the
+ * readers, and holds the order in which they are opened, used and closed.
+ *
+ * A put:    validate -> writer's queue -> commit -> memory -> return
+ * A search: memory (scan under the read lock) -> lock given back -> rows from a reader -> return
+ *
+ * Between scan and rows the writer may change or delete a hit. Each row is asked for with the seq
+ * that the scan saw; one that is gone makes the hits short, and the search is done again, so that k
+ * hits come back whenever k match. Only changes that keep winning this race (RACES_MAX times in a
+ * row) leave hits out.
+ *
+ * Locks, none ever taken while another is held: the writer's queue, memory's, the readers' pool. */
+#include "catalog/catalog.h"
+
+#include <sys/stat.h>
+
+#include "catalog/memory.h"
+#include "catalog/product.h"
+#include "catalog/reader.h"
+#include "catalog/writer.h"
+
+enum { RACES_MAX = 16, HAND_OVER = 256, PAGE = 32 };
+
+struct vt_catalog {
+    vt_lock lock; /* of the data folder */
+    char *path;   /* of catalog.db */
+    size_t dim;
+    vt_hash model;
+    vt_memory *memory;
+    vt_store *store; /* the writer's, once it runs */
+    vt_readers *readers;
+    vt_writer *writer;
+    double load_seconds, index_seconds;
+};
+
+/* ---- open and close --------------------------------------------------------------------- */
+
+static vt_status lock_folder(vt_catalog *c, const char *dir, vt_err *err) {
+    char *path = vt_path_join(dir, "lock");
+    vt_status s;
+    if (!path)
+        return vt_fail_nomem(err, strlen(dir));
+    s = vt_dir_ensure(dir, err);
+    if (s == VT_OK)
+        s = vt_lock_acquire(path, &c->lock, err);
+    free(path);
+    return s;
+}
+
+static vt_status load_product(void *ctx, int64_t row, const vt_product *p, vt_err *err) {
+    vt_catalog *c = ctx;
+    uint64_t start = vt_now_ns();
+    vt_status s = vt_memory_load(c->memory, row, p, err);
+    c->index_seconds += vt_seconds_since(start);
+    if (s == VT_E_INVALID) { /* the index refuses the vector */
+        s = err->status = VT_E_CORRUPT;
+        vt_fail_prefix(err, "%.200s: row %lld", c->path, (long long)row);
+    }
+    return s;
+}
+
+static vt_status load(vt_catalog *c, vt_err *err) {
+    uint64_t start = vt_now_ns();
+    vt_status s = vt_store_load(c->store, load_product, c, err);
+    c->load_seconds = vt_seconds_since(start) - c->index_seconds;
+    vt_memory_start(c->memory, vt_store_seq(c->store));
+    return s;
+}
+
+static vt_status open_parts(vt_catalog *c, const vt_catalog_options *o, vt_err *err) {
+    vt_meta meta = {.model = o->model, .dim = o->dim};
+    vt_writer_options w = {.apply = vt_memory_apply, .indexed = vt_memory_indexed};
+    vt_status s;
+    snprintf(meta.model_name, sizeof meta.model_name, "%s", o->model_name ? o->model_name : "");
+    c->path = vt_path_join(o->dir, "catalog.db");
+    if (!c->path)
+        return vt_fail_nomem(err, strlen(o->dir));
+    s = vt_store_open(c->path, o->vfs, &meta, &c->store, err);
+    if (s == VT_OK)
+        s = vt_memory_open(o->dim, o->pool, &c->memory, err);
+    if (s == VT_OK)
+        s = load(c, err);
+    if (s == VT_OK)
+        s = vt_readers_open(c->path, o->vfs, o->dim, &c->readers, err);
+    w.store = c->store;
+    w.ctx = c->memory;
+    if (s == VT_OK)
+        s = vt_writer_open(&w, &c->writer, err);
+    return s;
+}
+
+vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err *err) {
+    vt_catalog *c;
+    vt_status s;
+    *out = NULL;
+    if (o->dim < 1 || o->dim > 65536)
+        return vt_fail(err, VT_E_INVALID, "vectors of %zu dimensions cannot be kept", o->dim);
+    c = vt_alloc(1, sizeof *c);
+    if (!c)
+        return vt_fail_nomem(err, sizeof *c);
+    c->lock.fd = -1;
+    c->dim = o->dim;
+    c->model = o->model;
+    s = lock_folder(c, o->dir, err);
+    if (s == VT_OK)
+        s = open_parts(c, o, err);
+    if (s == VT_OK)
+        *out = c;
+    else
+        vt_catalog_close(c);
+    return s;
+}
+
+void vt_catalog_close(vt_catalog *c) {
+    if (!c)
+        return;
+    vt_writer_close(c->writer);   /* first: it uses store and memory */
+    vt_readers_close(c->readers); /* before the store, whose last act empties the log */
+    vt_store_close(c->store);
+    vt_memory_close(c->memory);
+    vt_lock_release(&c->lock);
+    free(c->path);
+    free(c);
+}
+
+/* ---- write ------------------------------------------------------------------------------ */
+
+static vt_status validate(const vt_catalog *c, const vt_product *p, vt_err *err) {
+    vt_status s = vt_product_validate(p, err);
+    return s == VT_OK ? vt_embedding_validate(p->embedding, c->dim, err) : s;
+}
+
+vt_status vt_catalog_put(vt_catalog *c, vt_product *p, vt_put_result *result, vt_err *err) {
+    vt_status s;
+    vt_catalog_put_many(c, p, 1, &s, result, err);
+    return s;
+}
+
+/* Puts at most HAND_OVER products. */
+static void put_some(vt_catalog *c, vt_product *p, size_t n, vt_status *statuses,
+                     vt_put_result *results, vt_err *errs) {
+    vt_write writes[HAND_OVER];
+    size_t of[HAND_OVER], count = 0; /* which product a write is of: invalid ones have none */
+    for (size_t i = 0; i < n; i++) {
+        results[i] = VT_PUT_UNCHANGED;
+        statuses[i] = validate(c, &p[i], &errs[i]);
+        if (statuses[i] != VT_OK)
+            continue;
+        writes[count] = (vt_write){.product = &p[i], .err = &errs[i]};
+        of[count++] = i;
+    }
+    vt_writer_submit(c->writer, writes, count);
+    for (size_t i = 0; i < count; i++) {
+        statuses[of[i]] = writes[i].status;
+        results[of[i]] = writes[i].result;
+    }
+}
+
+void vt_catalog_put_many(vt_catalog *c, vt_product *p, size_t n, vt_status *statuses,
+                         vt_put_result *results, vt_err *errs) {
+    for (size_t done = 0; done < n; done += HAND_OVER)
+        put_some(c, p + done, n - done < HAND_OVER ? n - done : HAND_OVER, statuses + done,
+                 results + done, errs + done);
+}
+
+vt_status vt_catalog_delete(vt_catalog *c, const char *id, vt_err *err) {
+    vt_write w = {.id = id, .err = err};
+    vt_writer_submit(c->writer, &w, 1);
+    return w.status;
+}
+
+/* ---- read ------------------------------------------------------------------------------- */
+
+vt_status vt_catalog_get(vt_catalog *c, const char *id, vt_product *out, vt_err *err) {
+    vt_product_init(out);
+    return vt_readers_get(c->readers, id, out, err);
+}
+
+vt_status vt_catalog_vector(vt_catalog *c, const char *id, const vt_hash *image, float *embedding,
+                            bool *found, vt_err *err) {
+    return vt_readers_vector(c->readers, id, image, embedding, found, err);
+}
+
+/* Calls fn with those of a page that match, until *left are told. */
+static vt_status tell_page(const vt_product *page, size_t n, const vt_filter *filter, size_t *left,
+                           vt_product_fn fn, void *ctx, vt_err *err) {
+    vt_status s = VT_OK;
+    for (size_t i = 0; i<n && * left> 0 && s == VT_OK; i++) {
+        if (!vt_filter_matches(filter, &page[i]))
+            continue;
+        s = fn(ctx, &page[i], err);
+        --*left;
+    }
+    return s;
+}
+
+/* Walks the truth page by page. A filter is tried on each product: listing is for people and
+ * exports, and 100,000 rows are walked in a second. */
+vt_status vt_catalog_list(vt_catalog *c, const char *after, size_t limit, const vt_filter *filter,
+                          vt_product_fn fn, void *ctx, vt_err *err) {
+    vt_product page[PAGE];
+    char last[VT_PRODUCT_ID_MAX + 1];
+    size_t n = PAGE;
+    vt_status s = VT_OK;
+    if (strlen(after) > VT_PRODUCT_ID_MAX)
+        return vt_fail_field(err, VT_E_INVALID, "/after", "after is longer than any product id");
+    for (size_t i = 0; i < PAGE; i++)
+        vt_product_init(&page[i]);
+    snprintf(last, sizeof last, "%s", after);
+    while (s == VT_OK && limit > 0 && n == PAGE) {
+        s = vt_readers_page(c->readers, last, page, PAGE, &n, err);
+        if (s == VT_OK && n > 0)
+            snprintf(last, sizeof last, "%s", page[n - 1].id);
+        if (s == VT_OK)
+            s = tell_page(page, n, filter, &limit, fn, ctx, err);
+    }
+    for (size_t i = 0; i < PAGE; i++)
+        vt_product_release(&page[i]);
+    return s;
+}
+
+/* ---- search ----------------------------------------------------------------------------- */
+
+void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n) {
+    for (size_t i = 0; hits && i < n; i++)
+        vt_product_release(&hits[i].product);
+    free(hits);
+}
+
+/* One scan and its rows. *whole is false when a hit was changed in between. */
+static vt_status search_once(vt_catalog *c, const vt_flat_query *q, const vt_filter *filter,
+                             vt_catalog_hit **hits, size_t *n_hits, bool *whole, vt_err *err) {
+    vt_found *found = NULL;
+    size_t n = 0;
+    vt_status s = vt_memory_search(c->memory, q->vector, filter, q->k, &found, &n, err);
+    *hits = NULL;
+    *n_hits = 0;
+    if (s != VT_OK)
+        goto done;
+    *hits = vt_alloc(n, sizeof **hits);
+    s = *hits ? vt_readers_hits(c->readers, found, n, *hits, n_hits, err)
+              : vt_fail_nomem(err, n * sizeof **hits);
+    *whole = *n_hits == n;
+done:
+    free(found);
+    return s;
+}
+
+vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter *filter, size_t k,
+                            vt_catalog_hit **hits, size_t *n_hits, vt_err *err) {
+    const vt_flat_query q = {.vector = vector, .k = k};
+    bool whole = false;
+    vt_status s;
+    *hits = NULL;
+    *n_hits = 0;
+    if (k == 0)
+        return vt_fail_field(err, VT_E_INVALID, "/top_k", "top_k must be 1 or more");
+    s = vt_embedding_validate(vector, c->dim, err);
+    for (int i = 0; i < RACES_MAX && s == VT_OK && !whole; i++) {
+        vt_catalog_hits_release(*hits, *n_hits);
+        s = search_once(c, &q, filter, hits, n_hits, &whole, err);
+    }
+    if (s != VT_OK) {
+        vt_catalog_hits_release(*hits, *n_hits);
+        *hits = NULL;
+        *n_hits = 0;
+    }
+    return s;
+}
+
+/* ---- looking around --------------------------------------------------------------------- */
+
+uint64_t vt_catalog_generation(const vt_catalog *c) {
+    return vt_memory_generation(c->memory);
+}
+
+/* Bytes of the file "<path><suffix>", 0 where it is not there. */
+static uint64_t file_bytes(const char *path, const char *suffix) {
+    struct stat st;
+    vt_buf name;
+    uint64_t bytes = 0;
+    vt_buf_init(&name, strlen(path) + strlen(suffix));
+    vt_buf_printf(&name, "%s%s", path, suffix);
+    if (name.failed == VT_OK && stat(name.data, &st) == 0)
+        bytes = (uint64_t)st.st_size;
+    vt_buf_release(&name);
+    return bytes;
+}
+
+void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out) {
+    vt_writer_stats writes = vt_writer_describe(c->writer);
+    size_t memory_bytes;
+    *out = (vt_catalog_stats){
+        .dim = c->dim,
+        .model = c->model,
+        .commits = writes.commits,
+        .rows_written = writes.rows,
+        .load_seconds = c->load_seconds,
+        .index_seconds = c->index_seconds,
+        .database_bytes = file_bytes(c->path, "") + file_bytes(c->path, "-wal"),
+    };
+    out->generation = out->seq = vt_memory_generation(c->memory);
+    vt_memory_describe(c->memory, &out->products, &out->categories, &memory_bytes);
+    out->memory_bytes = memory_bytes;
+    memcpy(out->database_id, vt_store_database_id(c->store), sizeof out->database_id);
+}
+
+vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx, vt_err *err) {
+    vt_category_count *all = NULL;
+    size_t n = 0;
+    vt_status s = vt_memory_categories(c->memory, &all, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (s == VT_OK)
+            s = fn(ctx, all[i].name, all[i].products, err);
+        free(all[i].name);
+    }
+    free(all);
+    return s;
+}

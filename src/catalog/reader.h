@@ -1,0 +1,35 @@
+/* The reading connections: a small pool. */
+#ifndef VT_CATALOG_READER_H
+#define VT_CATALOG_READER_H
+
+#include "catalog/catalog.h"
+
+typedef struct vt_readers vt_readers;
+
+/* Connections are opened when first needed. The file must exist and a writer have it open. */
+vt_status vt_readers_open(const char *path, const char *vfs, size_t dim, vt_readers **out,
+                          vt_err *err) VT_MUST_USE;
+void vt_readers_close(vt_readers *rs); /* nobody is reading any more */
+
+/* With its embedding. E_NOT_FOUND. */
+vt_status vt_readers_get(vt_readers *rs, const char *id, vt_product *out, vt_err *err) VT_MUST_USE;
+vt_status vt_readers_vector(vt_readers *rs, const char *id, const vt_hash *image, float *embedding,
+                            bool *found, vt_err *err) VT_MUST_USE;
+
+/* Up to n products with an id above `after`, in order; without embeddings. all[] is initialised;
+ * the caller releases each. */
+vt_status vt_readers_page(vt_readers *rs, const char *after, vt_product *all, size_t n,
+                          size_t *n_read, vt_err *err) VT_MUST_USE;
+
+typedef struct vt_found { /* what a search knows of a hit before it reads it */
+    int64_t row;
+    uint64_t seq;
+    float score;
+} vt_found;
+
+/* Reads the products of n hits, all from one state of the database. A row that is gone or changed
+ * since (its seq differs) is left out: *n_hits <= n. hits has room for n, the caller releases. */
+vt_status vt_readers_hits(vt_readers *rs, const vt_found *found, size_t n, vt_catalog_hit *hits,
+                          size_t *n_hits, vt_err *err) VT_MUST_USE;
+
+#endif

@@ -1,0 +1,27 @@
+/* The file's format: its tables, whose file it is, of which version and which model. */
+#ifndef VT_CATALOG_SCHEMA_H
+#define VT_CATALOG_SCHEMA_H
+
+#include "catalog/sql.h"
+
+typedef struct vt_meta {
+    char database_id[37]; /* UUID version 4 */
+    vt_hash model;
+    char model_name[256]; /* shortened where longer: it is only for messages */
+    size_t dim;
+    uint64_t seq; /* highest change number given so far; never goes back */
+} vt_meta;
+
+/* E_MISMATCH unless the file is a vitrine catalogue of this version; *empty: a database without
+ * any table, which becomes one by vt_schema_create. */
+vt_status vt_schema_verify(sqlite3 *db, bool *empty, vt_err *err) VT_MUST_USE;
+/* Makes the tables and the meta row, in one transaction. */
+vt_status vt_schema_create(sqlite3 *db, const vt_meta *meta, vt_err *err) VT_MUST_USE;
+/* E_CORRUPT for a meta row that cannot be ours. */
+vt_status vt_meta_read(sqlite3 *db, vt_meta *out, vt_err *err) VT_MUST_USE;
+/* E_MISMATCH, with what to do, unless the file is of this model. */
+vt_status vt_meta_match(const vt_meta *file, const vt_meta *loaded, const char *path,
+                        vt_err *err) VT_MUST_USE;
+void vt_uuid_random(char out[37]);
+
+#endif

@@ -1,0 +1,348 @@
+/* The writing connection: statements, transactions, checkpoints.
+ *
+ * WAL with synchronous=FULL: a commit is one append and one fsync, readers are never blocked, and
+ * what was committed survives power loss. Checkpoints are ours alone (wal_autocheckpoint=0), run by
+ * the writer's thread when it is idle or the log is long, so that no caller's commit pays for one.
+ *
+ * Each change runs in a savepoint: one that fails is undone by itself and the others of its group
+ * go on. An I/O error or a full disk may make SQLite roll the whole transaction back on its own;
+ * commit notices (autocommit is on again) and fails, since some changes are gone.
+ *
+ * seq: counted in memory, written to `meta` with each commit that changed something. A transaction
+ * that fails does not give its numbers back: after a failed fsync its frames may still be on disk
+ * and come to life at the next start, and then two states would share a number. */
+#include "catalog/store.h"
+
+#include "catalog/row.h"
+
+enum statement {
+    STMT_BEGIN,
+    STMT_COMMIT,
+    STMT_ROLLBACK,
+    STMT_SAVE,
+    STMT_RELEASE,
+    STMT_UNDO,
+    STMT_FIND,
+    STMT_INSERT,
+    STMT_UPDATE,
+    STMT_FIND_ROW,
+    STMT_DELETE,
+    STMT_SEQ,
+    STMT_COUNT
+};
+
+static const char *const SQL[STMT_COUNT] = {
+    [STMT_BEGIN] = "BEGIN IMMEDIATE",
+    [STMT_COMMIT] = "COMMIT",
+    [STMT_ROLLBACK] = "ROLLBACK",
+    [STMT_SAVE] = "SAVEPOINT change",
+    [STMT_RELEASE] = "RELEASE change",
+    [STMT_UNDO] = "ROLLBACK TO change",
+    [STMT_FIND] = "SELECT " VT_ROW_COLUMNS ", embedding FROM product WHERE id = ?1",
+    [STMT_INSERT] = "INSERT INTO product (id, seq, name, description, image_url, category, price, "
+                    "attributes, image_hash, created_at, updated_at, embedding) "
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [STMT_UPDATE] = "UPDATE product SET seq = ?2, name = ?3, description = ?4, image_url = ?5, "
+                    "category = ?6, price = ?7, attributes = ?8, image_hash = ?9, created_at = "
+                    "?10, updated_at = ?11, embedding = ?12 WHERE id = ?1",
+    [STMT_FIND_ROW] = "SELECT row FROM product WHERE id = ?1",
+    [STMT_DELETE] = "DELETE FROM product WHERE row = ?1",
+    [STMT_SEQ] = "UPDATE meta SET seq = ?1",
+};
+
+struct vt_store {
+    sqlite3 *db;
+    sqlite3_stmt *stmts[STMT_COUNT];
+    vt_meta meta;          /* meta.seq: of the last commit */
+    uint64_t seq;          /* last number given */
+    bool changed;          /* the open transaction has something to write */
+    vt_status disk_status; /* what an undone transaction tells: E_IO or E_FULL */
+    size_t log_pages;
+    vt_buf text; /* attributes of the product being written */
+};
+
+/* ---- open and close --------------------------------------------------------------------- */
+
+static int on_log(void *ctx, sqlite3 *db, const char *name, int pages) {
+    vt_store *s = ctx;
+    s->log_pages = pages > 0 ? (size_t)pages : 0;
+    return SQLITE_OK;
+}
+
+static vt_status set_up(vt_store *s, vt_err *err) {
+    /* 8192: three products of a 512-float vector a page, where 4096 holds one and wastes a third.
+     * journal_size_limit: a log that grew in a large import is cut when it is used again. */
+    return vt_sql_exec(s->db,
+                       "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                       "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
+                       "PRAGMA journal_size_limit=67108864",
+                       "set up the database", err);
+}
+
+static vt_status verify_or_create(vt_store *s, const vt_meta *loaded, vt_err *err) {
+    bool empty = false;
+    vt_status status = vt_schema_verify(s->db, &empty, err);
+    if (status != VT_OK)
+        return status;
+    status = set_up(s, err); /* only now: a foreign file must not be changed */
+    if (status == VT_OK && empty) {
+        vt_meta fresh = *loaded;
+        vt_uuid_random(fresh.database_id);
+        status = vt_schema_create(s->db, &fresh, err);
+    }
+    if (status == VT_OK)
+        status = vt_meta_read(s->db, &s->meta, err);
+    if (status == VT_OK)
+        status = vt_meta_match(&s->meta, loaded, sqlite3_db_filename(s->db, "main"), err);
+    s->seq = s->meta.seq;
+    return status;
+}
+
+vt_status vt_store_open(const char *path, const char *vfs, const vt_meta *meta, vt_store **out,
+                        vt_err *err) {
+    vt_store *s = vt_alloc(1, sizeof *s);
+    vt_status status;
+    *out = NULL;
+    if (!s)
+        return vt_fail_nomem(err, sizeof *s);
+    vt_buf_init(&s->text, VT_ATTRIBUTES_MAX);
+    status = vt_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, &s->db, err);
+    if (status == VT_OK)
+        status = verify_or_create(s, meta, err);
+    for (size_t i = 0; i < STMT_COUNT && status == VT_OK; i++)
+        status = vt_sql_prepare(s->db, SQL[i], &s->stmts[i], err);
+    if (status != VT_OK) {
+        vt_store_close(s);
+        return status;
+    }
+    sqlite3_wal_hook(s->db, on_log, s);
+    *out = s;
+    return VT_OK;
+}
+
+void vt_store_close(vt_store *s) {
+    if (!s)
+        return;
+    for (size_t i = 0; i < STMT_COUNT; i++)
+        sqlite3_finalize(s->stmts[i]);
+    if (s->db)
+        sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_close(s->db);
+    vt_buf_release(&s->text);
+    free(s);
+}
+
+const char *vt_store_database_id(const vt_store *s) {
+    return s->meta.database_id;
+}
+
+uint64_t vt_store_seq(const vt_store *s) {
+    return s->meta.seq;
+}
+
+/* ---- load ------------------------------------------------------------------------------- */
+
+vt_status vt_store_load(vt_store *s, vt_load_fn fn, void *ctx, vt_err *err) {
+    sqlite3_stmt *stmt = NULL;
+    vt_product p;
+    bool more = false;
+    int64_t row;
+    vt_status status = vt_sql_prepare(
+        s->db, "SELECT " VT_ROW_COLUMNS_INDEXED ", embedding FROM product", &stmt, err);
+    vt_product_init(&p);
+    if (status != VT_OK)
+        goto done;
+    for (;;) {
+        status = vt_sql_step(stmt, "read the products", &more, err);
+        if (status != VT_OK || !more)
+            break;
+        status = vt_row_read(stmt, s->meta.dim, &row, &p, err);
+        if (status == VT_OK)
+            status = fn(ctx, row, &p, err);
+        if (status != VT_OK)
+            break;
+    }
+done:
+    vt_product_release(&p);
+    sqlite3_finalize(stmt);
+    return status;
+}
+
+/* ---- changes ---------------------------------------------------------------------------- */
+
+/* Its own failure is not told: what made us roll back has been, and begin tries once more. */
+static void rollback(vt_store *s) {
+    vt_err ignored;
+    if (!sqlite3_get_autocommit(s->db) &&
+        vt_sql_run(s->stmts[STMT_ROLLBACK], "undo a change", &ignored) != VT_OK)
+        return;
+    s->changed = false;
+}
+
+vt_status vt_store_begin(vt_store *s, vt_err *err) {
+    rollback(s);
+    s->disk_status = VT_E_IO;
+    return vt_sql_run(s->stmts[STMT_BEGIN], "begin a change", err);
+}
+
+static vt_status given_up(vt_store *s, vt_err *err) {
+    return vt_fail(err, s->disk_status, "%.200s: the write was given up with its group: %s",
+                   sqlite3_db_filename(s->db, "main"),
+                   s->disk_status == VT_E_FULL ? "the disk is full" : "an error of the disk");
+}
+
+vt_status vt_store_commit(vt_store *s, vt_err *err) {
+    vt_status status = VT_OK;
+    if (sqlite3_get_autocommit(s->db))
+        return given_up(s, err);
+    if (s->changed) {
+        sqlite3_bind_int64(s->stmts[STMT_SEQ], 1, (sqlite3_int64)s->seq); /* cannot fail */
+        status = vt_sql_run(s->stmts[STMT_SEQ], "write the change number", err);
+    }
+    if (status == VT_OK)
+        status = vt_sql_run(s->stmts[STMT_COMMIT], "write", err);
+    if (status != VT_OK)
+        rollback(s);
+    else if (s->changed)
+        s->meta.seq = s->seq;
+    return status;
+}
+
+/* Outside a transaction a savepoint would open one of its own and its release commit it. */
+static vt_status begin_change(vt_store *s, vt_stored *out, vt_err *err) {
+    *out = (vt_stored){0};
+    if (sqlite3_get_autocommit(s->db))
+        return given_up(s, err);
+    return vt_sql_run(s->stmts[STMT_SAVE], "begin a change", err);
+}
+
+/* Ends the savepoint of one change, undoing it where it failed. */
+static vt_status end_change(vt_store *s, vt_status status, vt_err *err) {
+    vt_err ignored;
+    if (sqlite3_get_autocommit(s->db)) { /* SQLite has undone the whole transaction */
+        s->disk_status = status == VT_E_FULL ? VT_E_FULL : VT_E_IO;
+        return status;
+    }
+    if (status != VT_OK) {
+        if (vt_sql_run(s->stmts[STMT_UNDO], "undo a change", &ignored) != VT_OK ||
+            vt_sql_run(s->stmts[STMT_RELEASE], "undo a change", &ignored) != VT_OK)
+            rollback(s);
+        return status;
+    }
+    return vt_sql_run(s->stmts[STMT_RELEASE], "write a product", err);
+}
+
+/* The stored product of this id; *found tells. */
+static vt_status find(vt_store *s, const char *id, int64_t *row, vt_product *old, bool *found,
+                      vt_err *err) {
+    sqlite3_stmt *stmt = s->stmts[STMT_FIND];
+    vt_status status = VT_OK;
+    *found = false;
+    if (sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
+        status = vt_sql_fail(s->db, "look for a product", err);
+    if (status == VT_OK)
+        status = vt_sql_step(stmt, "look for a product", found, err);
+    if (status == VT_OK && *found)
+        status = vt_row_read(stmt, s->meta.dim, row, old, err);
+    vt_sql_reset(stmt);
+    return status;
+}
+
+static vt_status write_row(vt_store *s, vt_product *p, const vt_product *old, vt_stored *out,
+                           vt_err *err) {
+    sqlite3_stmt *stmt = s->stmts[old ? STMT_UPDATE : STMT_INSERT];
+    vt_status status;
+    p->updated_at = vt_wall_ms();
+    p->created_at = old ? old->created_at : p->updated_at;
+    p->seq = ++s->seq;
+    status = vt_row_bind(stmt, p, s->meta.dim, &s->text, err);
+    if (status == VT_OK)
+        status = vt_sql_run(stmt, "write a product", err);
+    else
+        vt_sql_reset(stmt);
+    if (status != VT_OK)
+        return status;
+    if (!old)
+        out->row = sqlite3_last_insert_rowid(s->db);
+    out->result = old ? VT_PUT_UPDATED : VT_PUT_CREATED;
+    out->changed = true;
+    return VT_OK;
+}
+
+static vt_status put(vt_store *s, vt_product *p, uint64_t indexed, vt_stored *out, vt_err *err) {
+    vt_product old;
+    bool found;
+    vt_status status;
+    vt_product_init(&old);
+    status = find(s, p->id, &out->row, &old, &found, err);
+    if (status != VT_OK)
+        goto done;
+    /* Above the last commit: written by this very transaction, memory will have it after it. */
+    if (found && (old.seq == indexed || old.seq > s->meta.seq) &&
+        vt_product_equal(&old, p, s->meta.dim)) {
+        p->created_at = old.created_at;
+        p->updated_at = old.updated_at;
+        p->seq = old.seq;
+        out->result = VT_PUT_UNCHANGED;
+    } else {
+        status = write_row(s, p, found ? &old : NULL, out, err);
+    }
+done:
+    vt_product_release(&old);
+    return status;
+}
+
+vt_status vt_store_put(vt_store *s, vt_product *p, uint64_t indexed, vt_stored *out, vt_err *err) {
+    vt_status status = begin_change(s, out, err);
+    if (status != VT_OK)
+        return status;
+    status = put(s, p, indexed, out, err);
+    status = end_change(s, status, err);
+    s->changed = s->changed || (status == VT_OK && out->changed);
+    return status;
+}
+
+static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err *err) {
+    sqlite3_stmt *find = s->stmts[STMT_FIND_ROW], *delete = s->stmts[STMT_DELETE];
+    bool found = false;
+    vt_status status = VT_OK;
+    if (sqlite3_bind_text(find, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
+        status = vt_sql_fail(s->db, "look for a product", err);
+    if (status == VT_OK)
+        status = vt_sql_step(find, "look for a product", &found, err);
+    if (found)
+        out->row = sqlite3_column_int64(find, 0);
+    vt_sql_reset(find);
+    if (status == VT_OK && !found)
+        status = vt_fail(err, VT_E_NOT_FOUND, "there is no product \"%.255s\"", id);
+    if (status != VT_OK)
+        return status;
+    sqlite3_bind_int64(delete, 1, out->row); /* cannot fail */
+    s->seq++; /* a deletion is a change too: generations and counters see it */
+    out->changed = true;
+    return vt_sql_run(delete, "delete a product", err);
+}
+
+vt_status vt_store_delete(vt_store *s, const char *id, vt_stored *out, vt_err *err) {
+    vt_status status = begin_change(s, out, err);
+    if (status != VT_OK)
+        return status;
+    status = delete_row(s, id, out, err);
+    status = end_change(s, status, err);
+    s->changed = s->changed || (status == VT_OK && out->changed);
+    return status;
+}
+
+/* ---- checkpoint ------------------------------------------------------------------------- */
+
+size_t vt_store_log_pages(const vt_store *s) {
+    return s->log_pages;
+}
+
+void vt_store_checkpoint(vt_store *s) {
+    int in_log = 0, moved = 0;
+    if (sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved) ==
+            SQLITE_OK &&
+        in_log == moved)
+        s->log_pages = 0;
+}

@@ -1,0 +1,181 @@
+/* The model as a whole: opens a folder, checks it, packs it, tells what it is, and hands texts and
+ * images to their encoders.
+ *
+ * Opening is bound by memory: the file is read once by SHA-256 for the model's identity, on a
+ * thread of its own, while the others pack. The file stays mapped, because the token table (a
+ * sixth of the model) is read from there row by row; the packed matrices are copies.
+ *
+ * The identity covers what changes vectors and nothing else: the weights' bytes, the configuration
+ * in canonical form, and the digest of vocabulary and merges. Reformatting a JSON file or editing
+ * its training keys keeps it. */
+#include "clip/clip.h"
+
+#include "clip/encoders.h"
+#include "clip/tokenizer.h"
+
+#include <pthread.h>
+
+struct vt_clip {
+    vt_pool *pool; /* not owned */
+    vt_safetensors *file;
+    vt_clip_config config;
+    vt_clip_info info;
+    vt_text text;
+    vt_vision vision;
+};
+
+/* ---- identity --------------------------------------------------------------------------- */
+
+typedef struct digest_job {
+    const vt_safetensors *file;
+    vt_hash digest;
+    pthread_t thread;
+    bool started;
+} digest_job;
+
+static void *digest_file(void *arg) {
+    digest_job *job = arg;
+    size_t n;
+    const uint8_t *bytes = vt_safetensors_bytes(job->file, &n);
+    job->digest = vt_hash_bytes(bytes, n);
+    return NULL;
+}
+
+static void digest_start(digest_job *job, const vt_safetensors *file) {
+    job->file = file;
+    job->started = pthread_create(&job->thread, NULL, digest_file, job) == 0;
+}
+
+/* Without a thread of its own, the digest is made here. */
+static void digest_finish(digest_job *job) {
+    if (job->started)
+        pthread_join(job->thread, NULL);
+    else if (job->file)
+        digest_file(job);
+}
+
+static vt_status identify(vt_clip *m, const vt_hash *file, vt_err *err) {
+    char hex[65];
+    vt_buf text;
+    vt_status s;
+    vt_buf_init(&text, 4096);
+    vt_clip_config_canonical(&m->config, &text);
+    vt_hash_hex(&m->text.vocab.digest, hex);
+    vt_buf_printf(&text, "tokenizer %s\n", hex);
+    vt_hash_hex(file, hex);
+    vt_buf_printf(&text, "weights %s\n", hex);
+    s = vt_buf_status(&text, "the model's identity", err);
+    if (s == VT_OK)
+        m->info.identity = vt_hash_bytes(text.data, text.len);
+    vt_buf_release(&text);
+    return s;
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static void describe(vt_clip *m) {
+    const vt_clip_config *c = &m->config;
+    size_t file_bytes;
+    (void)vt_safetensors_bytes(m->file, &file_bytes);
+    m->info.dim = c->dim;
+    m->info.context = c->context;
+    m->info.vocab = c->vocab;
+    m->info.text_width = c->text.width;
+    m->info.text_layers = c->text.layers;
+    m->info.text_heads = c->text.heads;
+    m->info.vision_width = c->vision.width;
+    m->info.vision_layers = c->vision.layers;
+    m->info.vision_heads = c->vision.heads;
+    m->info.patch = c->patch;
+    m->info.pixels = c->pixels;
+    m->info.file_bytes = file_bytes;
+}
+
+/* Every tensor is named and checked before the first one is packed. */
+static vt_status load(vt_clip *m, const char *dir, const char *path, vt_err *err) {
+    vt_weights w;
+    vt_status s;
+    vt_weights_init(&w, path, m->file, err);
+    s = vt_text_init(&m->text, &m->config, dir, &w);
+    if (s == VT_OK)
+        s = vt_vision_init(&m->vision, &m->config, &w);
+    if (s == VT_OK)
+        s = vt_weights_pack(&w, m->pool, &m->info.packed_bytes);
+    m->info.parameters = w.parameters;
+    vt_weights_release(&w);
+    return s;
+}
+
+static vt_status open_file(vt_clip *m, const char *dir, const char *path, vt_err *err) {
+    digest_job digest = {0};
+    vt_status s = vt_clip_config_read(dir, &m->config, err);
+    if (s == VT_OK)
+        s = vt_safetensors_open(path, &m->file, err);
+    if (s != VT_OK)
+        return s;
+    digest_start(&digest, m->file);
+    s = load(m, dir, path, err);
+    digest_finish(&digest);
+    if (s == VT_OK)
+        s = identify(m, &digest.digest, err);
+    if (s == VT_OK)
+        describe(m);
+    return s;
+}
+
+vt_status vt_clip_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *err) {
+    char *path = vt_path_join(dir, "model.safetensors");
+    vt_clip *m = vt_alloc(1, sizeof *m);
+    vt_status s;
+    *out = NULL;
+    if (!path || !m) {
+        s = vt_fail_nomem(err, sizeof *m);
+        goto done;
+    }
+    m->pool = pool;
+    s = open_file(m, dir, path, err);
+    if (s == VT_OK) {
+        *out = m;
+        m = NULL;
+    }
+done:
+    vt_clip_close(m);
+    free(path);
+    return s;
+}
+
+void vt_clip_close(vt_clip *m) {
+    if (!m)
+        return;
+    vt_text_release(&m->text);
+    vt_vision_release(&m->vision);
+    vt_safetensors_close(m->file);
+    free(m);
+}
+
+const vt_clip_info *vt_clip_describe(const vt_clip *m) {
+    return &m->info;
+}
+
+/* ---- encoding --------------------------------------------------------------------------- */
+
+static vt_status normalize(const vt_clip *m, float *out, const char *what, vt_err *err) {
+    if (vt_vec_normalize(out, m->info.dim) > 0)
+        return VT_OK;
+    return vt_fail(err, VT_E_INTERNAL, "the vector of this %s has no finite length", what);
+}
+
+vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out, vt_err *err) {
+    const vt_status s = vt_text_encode(&m->text, text, n, m->pool, out, err);
+    return s == VT_OK ? normalize(m, out, "text", err) : s;
+}
+
+vt_status vt_clip_encode_image(vt_clip *m, const float *pixels, float *out, vt_err *err) {
+    const vt_status s = vt_vision_encode(&m->vision, pixels, m->pool, out, err);
+    return s == VT_OK ? normalize(m, out, "image", err) : s;
+}
+
+vt_status vt_clip_tokenize(const vt_clip *m, const char *text, size_t n, uint32_t *ids, size_t max,
+                           size_t *n_ids, vt_err *err) {
+    return vt_tokenizer_encode(&m->text.vocab, text, n, ids, max, n_ids, err);
+}

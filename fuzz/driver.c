@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_INPUT = 1 << 20, MUTATIONS = 64 };
+enum { LARGEST_SEED = 1 << 20, MUTATIONS = 64 };
 
 /* A copy of exactly n bytes, so that a sanitizer sees the first byte read beyond it. */
 static void run_copy(const uint8_t *data, size_t n) {
@@ -36,7 +36,7 @@ static void run_mutations(uint8_t *data, size_t n) {
 static void run_file(const char *path) {
     vt_buf bytes;
     vt_err err;
-    vt_buf_init(&bytes, MAX_INPUT);
+    vt_buf_init(&bytes, LARGEST_SEED);
     if (vt_file_read(path, &bytes, &err) != VT_OK) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);

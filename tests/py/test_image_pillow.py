@@ -36,10 +36,10 @@ def scene(w, h):
                              .resize((w, h)) for _ in range(3)])
     draw = ImageDraw.Draw(im)
     for _ in range(8):
-        box = sorted(rng.randrange(w + 1) for _ in range(2)), sorted(rng.randrange(h + 1) for _ in range(2))
+        left, right = sorted(rng.randrange(w + 1) for _ in range(2))
+        top, bottom = sorted(rng.randrange(h + 1) for _ in range(2))
         colour = tuple(rng.randrange(256) for _ in range(3))
-        rng.choice((draw.ellipse, draw.rectangle, draw.line))([box[0][0], box[1][0], box[0][1], box[1][1]],
-                                                              fill=colour)
+        rng.choice((draw.ellipse, draw.rectangle, draw.line))([left, top, right, bottom], fill=colour)
     if rng.random() < 0.3:
         noise = Image.frombytes("RGB", (w, h), rng.randbytes(w * h * 3))
         im = Image.blend(im, noise, 0.3)
@@ -100,8 +100,7 @@ def png_files(w, h):
             yield f"png kind {kind} depth {depth}", png_of_samples(w, h, depth, kind, rng.randrange(2))
     im = scene(w, h)
     for mode in ("1", "L", "P", "RGB", "RGBA", "LA"):
-        yield f"png {mode}", saved(with_alpha(im) if "A" in mode else im.convert(mode), "PNG") \
-            if mode != "LA" else saved(with_alpha(im).convert("LA"), "PNG")
+        yield f"png {mode}", saved((with_alpha(im) if "A" in mode else im).convert(mode), "PNG")
 
 
 # ---- JPEG --------------------------------------------------------------------------------------
@@ -276,6 +275,9 @@ def our_crops(tool, variant, resize, crop, paths):
             yield line, None
 
 
+FILES = {"png": png_files, "jpeg": jpeg_files, "webp": webp_files, "gif": gif_files, "bmp": bmp_files}
+
+
 def side():
     return rng.choice((rng.randrange(1, 12), rng.randrange(12, 300), rng.randrange(12, 300), 32, 224))
 
@@ -283,7 +285,7 @@ def side():
 def compare_round(tool, folder):
     """One picture size, all kinds of files; returns (compared, list of differences)."""
     w, h = side(), side()
-    files = [f for kinds in (png_files, jpeg_files, webp_files, gif_files, bmp_files) for f in kinds(w, h)]
+    files = [f for kind in FILES.values() for f in kind(w, h)]
     paths = []
     for i, (_, data) in enumerate(files):
         paths.append(os.path.join(folder, str(i)))
@@ -303,8 +305,6 @@ def compare_round(tool, folder):
             elif rgb != want:
                 most = max(abs(a - b) for a, b in zip(rgb, want))
                 wrong.append(f"{name} {w}x{h} {variant} {resize}/{crop}: differs by up to {most}")
-                if os.environ.get("KEEP"):
-                    open(os.path.join(os.environ["KEEP"], name.replace(" ", "_").replace("/", "") + f"_{w}x{h}"), "wb").write(data)
     return compared, wrong
 
 
@@ -325,4 +325,5 @@ def main():
     return 1 if wrong or compared == 0 else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,8 +23,11 @@ static char *take_line(const uint8_t **data, size_t *size) {
 static void check_url(const vt_guard *g, const char *text) {
     vt_url once, twice;
     vt_err err;
-    if (vt_url_parse(text, &once, &err) != VT_OK)
+    if (vt_url_parse(text, &once, &err) != VT_OK) {
+        assert(vt_utf8_valid(err.text, strlen(err.text)));
         return;
+    }
+    assert(vt_utf8_valid(once.host, strlen(once.host))); /* error texts quote it */
     if (vt_url_parse(once.text, &twice, &err) == VT_OK) {
         assert(strcmp(once.host, twice.host) == 0);
         assert(vt_guard_allows_host(g, once.host) == vt_guard_allows_host(g, twice.host));

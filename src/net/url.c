@@ -73,6 +73,9 @@ vt_status vt_url_parse(const char *text, vt_url *out, vt_err *err) {
     s = copy_part(u, CURLUPART_URL, &out->text, err);
     if (s == VT_OK)
         s = copy_part(u, CURLUPART_HOST, &out->host, err);
+    /* "http://a%ff/" gets this far, and error texts quote the host. */
+    if (s == VT_OK && !vt_utf8_valid(out->host, strlen(out->host)))
+        s = vt_fail(err, VT_E_INVALID, "the URL's host is not valid UTF-8 text");
 done:
     if (s != VT_OK)
         vt_url_release(out);

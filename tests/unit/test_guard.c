@@ -258,6 +258,9 @@ static void bad_urls_say_what_is_wrong(void **state) {
         {"http://[::1/", "cannot be read"},
         {"http://[1.2.3.4]/", "cannot be read"},
         {"http://a\nb/", "cannot be read"},
+        {"http://a%00b/", "cannot be read"},
+        {"http://a%ffb/", "not valid UTF-8"},
+        {"http://\xff.com/", "not valid UTF-8"},
         {"http://a/\r\nHost: b", "cannot be read"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -210,6 +210,7 @@ vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
     if (status == VT_OK) {
         sigaction(SIGINT, &act, NULL);
         sigaction(SIGTERM, &act, NULL);
+        setvbuf(stdout, NULL, _IOLBF, 0); /* a line told is a product stored: never hold it back */
         vt_progress_begin(&s.progress, size);
         status = import_file(e, o, fd, &s, err);
         vt_progress_clear(&s.progress);

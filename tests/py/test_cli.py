@@ -186,7 +186,9 @@ class Import(TestCase):
         child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
         told = [json.loads(child.stdout.readline()) for _ in range(30)]
         child.send_signal(signal.SIGINT)
-        rest, _ = child.communicate(timeout=120)
+        rest = child.stdout.read()
+        child.stdout.close()
+        child.wait(120)
         self.assertEqual(child.returncode, 130)
         told += [json.loads(line) for line in rest.splitlines()]
         summary = told.pop()["summary"]

@@ -91,8 +91,9 @@ static size_t take_number(const char *text, size_t n, vt_buf *out) {
 
 /* Length in bytes of the run that may be a name, its semicolon included. */
 static size_t name_length(const char *text, size_t n) {
+    static const char stops[] = {'\t', '\n', '\f', ' ', '<', '&', '#', ';'};
     size_t i = 0;
-    for (size_t chars = 0; i < n && !memchr("\t\n\f <&#;", text[i], 8); chars++) {
+    for (size_t chars = 0; i < n && !memchr(stops, text[i], sizeof stops); chars++) {
         if (chars == NAME_MAX_CHARS)
             return i;
         do

@@ -18,9 +18,8 @@ enum { HEADER_MAX = 16 << 20, LENGTH_BYTES = 8 };
 
 struct vt_safetensors {
     char *label;
-    vt_map map; /* empty when the bytes are somebody else's */
-    const uint8_t *bytes;
-    size_t n_bytes;
+    vt_map map;     /* the whole file */
+    bool owns_map;  /* else the bytes are the caller's */
     json_t *header; /* owns the names */
     vt_tensor *tensors;
     size_t n_tensors;
@@ -98,7 +97,7 @@ static vt_status read_shape(const vt_safetensors *f, const json_t *entry, vt_ten
 static vt_status read_extent(const vt_safetensors *f, const json_t *entry, size_t item,
                              vt_tensor *t, vt_err *err) {
     const json_t *offsets = json_object_get(entry, "data_offsets");
-    const size_t start = (size_t)(t->data - f->bytes), room = f->n_bytes - start;
+    const size_t start = (size_t)(t->data - f->map.data), room = f->map.size - start;
     size_t begin, end;
     if (json_array_size(offsets) != 2 || !read_size(json_array_get(offsets, 0), &begin) ||
         !read_size(json_array_get(offsets, 1), &end))
@@ -180,7 +179,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static vt_status check_tiling(vt_safetensors *f, const uint8_t *data, vt_err *err) {
-    const uint8_t *next = data, *end = f->bytes + f->n_bytes;
+    const uint8_t *next = data, *end = f->map.data + f->map.size;
     qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_place);
     for (size_t i = 0; i < f->n_tensors; i++) {
         const vt_tensor *t = &f->tensors[i];
@@ -202,18 +201,18 @@ static vt_status check_tiling(vt_safetensors *f, const uint8_t *data, vt_err *er
 static vt_status read_header(vt_safetensors *f, const uint8_t **data, vt_err *err) {
     uint64_t n;
     const char *text;
-    if (f->n_bytes < LENGTH_BYTES)
+    if (f->map.size < LENGTH_BYTES)
         return vt_fail(err, VT_E_MODEL, "%s: %zu bytes are too few for a safetensors file",
-                       f->label, f->n_bytes);
-    memcpy(&n, f->bytes, LENGTH_BYTES);
+                       f->label, f->map.size);
+    memcpy(&n, f->map.data, LENGTH_BYTES);
     if (n > HEADER_MAX)
         return vt_fail(err, VT_E_MODEL, "%s: a header of %llu bytes, the limit is %d", f->label,
                        (unsigned long long)n, HEADER_MAX);
-    if (n > f->n_bytes - LENGTH_BYTES)
+    if (n > f->map.size - LENGTH_BYTES)
         return vt_fail(err, VT_E_MODEL,
                        "%s: a header of %llu bytes in a file of %zu (is it cut short?)", f->label,
-                       (unsigned long long)n, f->n_bytes);
-    text = (const char *)f->bytes + LENGTH_BYTES;
+                       (unsigned long long)n, f->map.size);
+    text = (const char *)f->map.data + LENGTH_BYTES;
     if (n == 0 || text[0] != '{')
         return vt_fail(err, VT_E_MODEL, "%s: the header does not begin with {", f->label);
     if (vt_json_parse(text, n, &f->header, err) != VT_OK) {
@@ -221,7 +220,7 @@ static vt_status read_header(vt_safetensors *f, const uint8_t **data, vt_err *er
             err->status = VT_E_MODEL;
         return vt_fail_prefix(err, "%s: the header", f->label);
     }
-    *data = f->bytes + LENGTH_BYTES + n;
+    *data = f->map.data + LENGTH_BYTES + n;
     return VT_OK;
 }
 
@@ -235,23 +234,31 @@ static vt_status check_all(vt_safetensors *f, vt_err *err) {
     return s;
 }
 
-vt_status vt_safetensors_view(const char *label, const uint8_t *bytes, size_t n,
-                              vt_safetensors **out, vt_err *err) {
+/* Takes the map over when `owns`, whatever comes of it. */
+static vt_status open_map(const char *label, vt_map map, bool owns, vt_safetensors **out,
+                          vt_err *err) {
     vt_safetensors *f = vt_alloc(1, sizeof *f);
     vt_status s;
     *out = NULL;
-    if (!f)
+    if (!f) {
+        if (owns)
+            vt_map_release(&map);
         return vt_fail_nomem(err, sizeof *f);
-    f->bytes = bytes;
-    f->n_bytes = n;
+    }
+    f->map = map;
+    f->owns_map = owns;
     f->label = vt_strdup(label);
     s = f->label ? check_all(f, err) : vt_fail_nomem(err, strlen(label));
-    if (s != VT_OK) {
+    if (s == VT_OK)
+        *out = f;
+    else
         vt_safetensors_close(f);
-        return s;
-    }
-    *out = f;
-    return VT_OK;
+    return s;
+}
+
+vt_status vt_safetensors_view(const char *label, const uint8_t *bytes, size_t n,
+                              vt_safetensors **out, vt_err *err) {
+    return open_map(label, (vt_map){.data = bytes, .size = n}, false, out, err);
 }
 
 vt_status vt_safetensors_open(const char *path, vt_safetensors **out, vt_err *err) {
@@ -259,21 +266,15 @@ vt_status vt_safetensors_open(const char *path, vt_safetensors **out, vt_err *er
     vt_status s;
     *out = NULL;
     s = vt_file_map(path, &map, err);
-    if (s != VT_OK)
-        return s;
-    s = vt_safetensors_view(path, map.data, map.size, out, err);
-    if (s == VT_OK)
-        (*out)->map = map;
-    else
-        vt_map_release(&map);
-    return s;
+    return s == VT_OK ? open_map(path, map, true, out, err) : s;
 }
 
 void vt_safetensors_close(vt_safetensors *f) {
     if (!f)
         return;
     json_decref(f->header);
-    vt_map_release(&f->map);
+    if (f->owns_map)
+        vt_map_release(&f->map);
     free(f->tensors);
     free(f->label);
     free(f);
@@ -290,8 +291,8 @@ const vt_tensor *vt_safetensors_list(const vt_safetensors *f, size_t *count) {
 }
 
 const uint8_t *vt_safetensors_bytes(const vt_safetensors *f, size_t *n) {
-    *n = f->n_bytes;
-    return f->bytes;
+    *n = f->map.size;
+    return f->map.data;
 }
 
 /* Through a small aligned buffer: a header of odd length leaves every tensor of the file

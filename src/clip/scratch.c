@@ -1,6 +1,5 @@
-/* A free-list of equal blocks. Allocating at each call would return 2 MB to the kernel and fault it
- * in again, a third of a millisecond of a text's two; thread-local blocks would stay with threads
- * that never encode again. */
+/* A free-list of equal blocks. Allocating at each call would return megabytes to the kernel and
+ * fault them in again; thread-local blocks would stay with threads that never encode again. */
 #include "clip/scratch.h"
 
 void vt_scratch_init(vt_scratch *s, size_t floats) {

@@ -2,8 +2,8 @@
  * norm and projection of the row of the end-of-text token.
  *
  * Under that mask a row never sees those behind it, so nothing after the first end-of-text token
- * changes the vector: a text is computed up to it and not padded to the context of 77, which makes
- * a query of five words eleven times cheaper. The first one counts, as in the reference, which
+ * changes the vector: a text is computed up to it and not padded, so a query of five words is seven
+ * rows in place of the context's 77. The first one counts, as in the reference, which
  * takes the first place of the highest id; a text that spells "<|endoftext|>" ends there. */
 #include "clip/encoders.h"
 

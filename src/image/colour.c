@@ -28,6 +28,10 @@ void vt_palette_apply(const vt_palette *p, const uint8_t *index, size_t n, uint8
 
 void vt_unpack_samples(const uint8_t *packed, unsigned bits, size_t n, uint8_t *out) {
     assert(bits == 1 || bits == 2 || bits == 4 || bits == 8);
+    if (bits == 8) {
+        memcpy(out, packed, n);
+        return;
+    }
     unsigned per_byte = 8 / bits, mask = (1u << bits) - 1;
     for (size_t i = 0; i < n; i++) {
         unsigned shift = 8 - bits * (unsigned)(i % per_byte + 1);

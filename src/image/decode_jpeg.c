@@ -16,9 +16,10 @@
 #include "image/internal.h"
 
 /* A scan costs a pass over all coefficients though it may be 10 bytes long, so a small progressive
- * file can ask for hours. Encoders write about 10; a script that sends every bit plane of every
- * band of three components alone stays under 100. */
-#define JPEG_MAX_SCANS 100u
+ * file can ask for minutes. Encoders write about 10 scans; one that sends every band of every
+ * component alone stays under 100. The product keeps the passes near a second. */
+#define JPEG_MAX_SCANS       100u
+#define JPEG_MAX_SCAN_PIXELS UINT64_C(1000000000)
 
 typedef struct jpeg_frame {
     uint32_t width, height;
@@ -79,6 +80,18 @@ static vt_status read_frame(const uint8_t *segment, size_t length, jpeg_frame *f
     return vt_image_check_size("jpeg", f->width, f->height, err);
 }
 
+static vt_status check_scans(const jpeg_frame *f, vt_err *err) {
+    uint64_t pixels = (uint64_t)f->width * f->height;
+    if (f->scans > JPEG_MAX_SCANS)
+        return vt_fail(err, VT_E_TOO_LARGE, "jpeg image: %u scans, at most %u are accepted",
+                       f->scans, JPEG_MAX_SCANS);
+    if (f->scans * pixels > JPEG_MAX_SCAN_PIXELS)
+        return vt_fail(err, VT_E_TOO_LARGE,
+                       "jpeg image: %u scans of %ju pixels, at most %ju in all are accepted",
+                       f->scans, (uintmax_t)pixels, (uintmax_t)JPEG_MAX_SCAN_PIXELS);
+    return VT_OK;
+}
+
 /* Walks from the start-of-image to the end-of-image marker. */
 static vt_status read_markers(const uint8_t *bytes, size_t len, jpeg_frame *f, vt_err *err) {
     size_t at = 2;
@@ -99,13 +112,12 @@ static vt_status read_markers(const uint8_t *bytes, size_t len, jpeg_frame *f, v
             if (s != VT_OK)
                 return s;
         }
-        if (m == M_SOS && ++f->scans > JPEG_MAX_SCANS)
-            return vt_fail(err, VT_E_TOO_LARGE, "jpeg image: more than %u scans", JPEG_MAX_SCANS);
+        f->scans += m == M_SOS;
         at += length;
     }
     if (f->components == 0 || f->scans == 0)
         return vt_fail(err, VT_E_IMAGE, "jpeg image: there is no picture in it");
-    return VT_OK;
+    return check_scans(f, err);
 }
 
 /* libjpeg warns and goes on. Only these warnings leave the picture whole; after the others

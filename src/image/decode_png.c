@@ -82,22 +82,25 @@ static vt_status read_palette(png_reader *r, vt_err *err) {
     return VT_OK;
 }
 
-/* Scanline -> samples of one byte each, as Pillow narrows and widens them. */
-static void unpack_line(const png_reader *r, size_t pixels) {
+/* The scanline's samples, one byte each, as Pillow narrows and widens them. */
+static const uint8_t *samples_of_line(const png_reader *r, size_t pixels) {
     size_t n = pixels * r->channels;
     unsigned depth = r->ihdr.bit_depth;
+    if (depth == 8)
+        return r->line;
     if (depth == 16) {
         for (size_t i = 0; i < n; i++) {
             uint16_t v;
             memcpy(&v, r->line + 2 * i, sizeof v);
             r->samples[i] = (uint8_t)(v >> 8);
         }
-        return;
+        return r->samples;
     }
     vt_unpack_samples(r->line, depth, n, r->samples);
-    if (r->ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE && depth < 8)
+    if (r->ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE)
         for (size_t i = 0; i < n; i++)
             r->samples[i] = (uint8_t)(r->samples[i] * 255 / ((1 << depth) - 1));
+    return r->samples;
 }
 
 /* Samples of one pixel -> the picture's pixel. */
@@ -125,9 +128,13 @@ static void put_line(const png_reader *r, vt_image *out, uint32_t y, uint32_t x0
             memcpy(row + (x0 + i * step) * size, r->line + 2 * i, size);
         return;
     }
-    unpack_line(r, n);
+    const uint8_t *samples = samples_of_line(r, n);
+    if (step == 1 && size == r->channels) {
+        memcpy(row, samples, n * size);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
-        put_pixel(r, r->samples + i * r->channels, row + (x0 + i * step) * size);
+        put_pixel(r, samples + i * r->channels, row + (x0 + i * step) * size);
 }
 
 static vt_status read_lines(png_reader *r, vt_image *out, vt_err *err) {

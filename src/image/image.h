@@ -29,8 +29,9 @@ typedef struct vt_image {
 } vt_image;
 
 /* The type is told by the bytes, never by a name. EXIF orientation, colour profiles and gamma are
- * ignored, as the reference does. E_TOO_LARGE names the limit, E_UNSUPPORTED an unknown format,
- * E_IMAGE broken or truncated data (all of the picture must be there). */
+ * ignored, as the reference does. E_TOO_LARGE names the limit (bytes, side, pixels, scans of a
+ * JPEG) and the value, E_UNSUPPORTED is an unknown format or a form of it that we do not read,
+ * E_IMAGE is broken or truncated data (all of the picture must be there). */
 vt_status vt_image_decode(const uint8_t *bytes, size_t len, vt_image *out, vt_err *err) VT_MUST_USE;
 void vt_image_release(vt_image *img);
 

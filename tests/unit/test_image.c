@@ -289,8 +289,10 @@ static void the_longest_file_is_judged_first(void **unused) {
 }
 
 static void a_jpeg_of_endless_scans_is_refused(void **unused) {
-    bytes b = jpeg_header(5000, 5000, 101);
-    check_refused(&b, VT_E_TOO_LARGE, "more than 100 scans");
+    bytes b = jpeg_header(10, 10, 101);
+    check_refused(&b, VT_E_TOO_LARGE, "101 scans, at most 100");
+    b = jpeg_header(7000, 7000, 21);
+    check_refused(&b, VT_E_TOO_LARGE, "21 scans of 49000000 pixels, at most 1000000000");
 }
 
 static void an_empty_picture_is_refused(void **unused) {

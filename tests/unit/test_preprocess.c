@@ -87,8 +87,8 @@ static double resized_value(const vt_image *img, uint32_t x, uint32_t y, uint32_
 /* Smooth, so that no value is cut at 0 or 255 between the passes. */
 static void fill_smooth(vt_image *img) {
     for (size_t i = 0; i < (size_t)img->width * img->height * 3; i++) {
-        double x = (double)(i / 3 % img->width) / img->width;
-        double y = (double)(i / 3 / img->width) / img->height;
+        size_t column = i / 3 % img->width, row = i / 3 / img->width;
+        double x = (double)column / img->width, y = (double)row / img->height;
         img->pixels[i] = (uint8_t)(127 + 100 * sin(3 * x + (double)(i % 3)) * cos(4 * y));
     }
 }

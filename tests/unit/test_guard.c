@@ -33,8 +33,7 @@ static const vt_guard_rule *refusal(const vt_guard *g, const char *text) {
     return vt_guard_refusal(g, (struct sockaddr *)&at);
 }
 
-/* Each network of the registries by its first and last address, and the neighbours that are public.
- */
+/* Each network of the registries, most by their first and last address. */
 static const char *const special[][2] = {
     {"0.0.0.0", "RFC 791"},
     {"0.255.255.255", "RFC 791"},

@@ -17,6 +17,19 @@
  * cache set: at a power of two all 13 rows would compete for the same one. */
 #define VT_TILE_STRIDE (VT_TILE_DEPTH + 16)
 
+#define VT_AHEAD_EVERY 16
+#define VT_LINE_FLOATS 16 /* 64 bytes */
+
+/* sum[r][c] += x[r][i] * w[i][c] for i < depth, r < rows, c < VT_PANEL. Rows of sum and of w are
+ * VT_PANEL floats apart and 64-byte aligned, rows of x VT_TILE_STRIDE. */
+typedef struct vt_tile {
+    float *sum;
+    const float *x, *w;
+    size_t rows, depth; /* 1..tile_rows, 1..VT_TILE_DEPTH */
+    const float *ahead; /* weights that are wanted soon: on their way while this computes */
+    size_t ahead_lines; /* of VT_LINE_FLOATS, for every VT_AHEAD_EVERY inputs */
+} vt_tile;
+
 typedef struct vt_kernels {
     const char *name;
     size_t tile_rows; /* <= VT_TILE_ROWS */
@@ -29,9 +42,7 @@ typedef struct vt_kernels {
     void (*layer_norm)(float *y, const float *x, size_t n, const float *gain, const float *bias,
                        float eps); /* one row */
 
-    /* sum[r][c] += x[r][i] * w[i][c] for i < depth, r < rows, c < VT_PANEL. Rows of sum and of w
-     * are VT_PANEL floats apart and 64-byte aligned, rows of x VT_TILE_STRIDE. */
-    void (*tile)(float *sum, const float *x, const float *w, size_t rows, size_t depth);
+    void (*tile)(const vt_tile *t);
     /* y = act(sum + bias) + residual, VT_PANEL floats each. */
     void (*finish)(float *y, const float *sum, const float *bias, const float *residual,
                    vt_act act);

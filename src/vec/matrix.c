@@ -8,9 +8,9 @@
  * PANELS_AT_ONCE panels by up to GROUP_ROWS rows; its loop over runs of inputs is the outer one,
  * so that a run of weights comes from memory once and from the cache for every further row.
  *
- * Rejected: summing runs straight into y (y may be the residual too); 16-bit panels (half the
- * traffic, but a second kernel, and the small models we serve fit the caches of today); calling a
- * BLAS (packs at each call, and one row's bits depend on how many there are).
+ * Rejected: summing runs straight into y (y may be the residual too); reading inputs where they lie
+ * (rows a multiple of 4 KB apart share one set of the L1 cache); calling a BLAS (it packs at each
+ * call, and a row's bits depend on how many rows there are).
  *
  * Threads: pieces of work are independent. Nothing is allocated in a product, so it cannot fail. */
 #include "vec/kernels.h"
@@ -31,40 +31,42 @@ size_t vt_dtype_size(vt_dtype t) {
 
 /* ---- packing ---------------------------------------------------------------------------- */
 
-static vt_status mat_open(size_t n_out, size_t n_in, vt_mat **out, vt_err *err) {
+/* NULL, and *err filled, where it cannot be had. */
+static vt_mat *mat_new(size_t n_out, size_t n_in, vt_err *err) {
     size_t n_panels = n_out / VT_PANEL + (n_out % VT_PANEL != 0);
     size_t column, floats, bytes;
-    vt_mat *m = NULL;
     if (n_out == 0 || n_in == 0) {
-        return vt_fail(err, VT_E_INVALID, "a matrix of %zu by %zu has nothing in it", n_out, n_in);
+        vt_fail(err, VT_E_INVALID, "a matrix of %zu by %zu has nothing in it", n_out, n_in);
+        return NULL;
     }
     if (!vt_size_mul(n_panels, VT_PANEL, &column) || !vt_size_mul(column, n_in, &floats) ||
         !vt_size_mul(floats, sizeof(float), &bytes)) {
-        return vt_fail(err, VT_E_TOO_LARGE, "a matrix of %zu by %zu is too large", n_out, n_in);
+        vt_fail(err, VT_E_TOO_LARGE, "a matrix of %zu by %zu is too large", n_out, n_in);
+        return NULL;
     }
-    m = vt_alloc(1, sizeof *m);
-    if (!m) {
-        return vt_fail_nomem(err, sizeof *m);
+    vt_mat *m = vt_alloc(1, sizeof *m);
+    float *panels = vt_alloc_aligned(floats, sizeof *panels);
+    if (!m || !panels) {
+        free(m);
+        free(panels);
+        vt_fail_nomem(err, bytes);
+        return NULL;
     }
-    m->panels = vt_alloc_aligned(floats, sizeof(float));
-    if (!m->panels) {
-        vt_mat_close(m);
-        return vt_fail_nomem(err, bytes);
-    }
-    m->n_out = n_out;
-    m->n_in = n_in;
-    m->n_panels = n_panels;
-    *out = m;
-    return VT_OK;
+    *m = (vt_mat){.n_out = n_out, .n_in = n_in, .n_panels = n_panels, .panels = panels};
+    return m;
 }
 
 /* n weights from `bytes`, which a model file may have put at an odd address. */
 static void load_weights(vt_dtype type, float *out, const unsigned char *bytes, size_t n) {
     uint16_t half[PACK_RUN];
-    memcpy(type == VT_F32 ? (void *)out : (void *)half, bytes, n * vt_dtype_size(type));
+    if (type == VT_F32) {
+        memcpy(out, bytes, n * sizeof *out);
+        return;
+    }
+    memcpy(half, bytes, n * sizeof *half);
     if (type == VT_F16) {
         vt_vec_from_f16(out, half, n);
-    } else if (type == VT_BF16) {
+    } else {
         vt_vec_from_bf16(out, half, n);
     }
 }
@@ -99,18 +101,19 @@ vt_status vt_mat_pack_many(vt_dtype type, const void *const *w, const size_t *n_
             return vt_fail(err, VT_E_TOO_LARGE, "%zu matrices side by side are too large", count);
         }
     }
-    vt_status s = mat_open(total, n_in, out, err);
-    if (s != VT_OK) {
-        return s;
+    vt_mat *m = mat_new(total, n_in, err);
+    if (!m) {
+        return err->status;
     }
     size_t column = 0;
     for (size_t i = 0; i < count; i++) {
         const unsigned char *row = w[i];
         for (size_t c = 0; c < n_out[i]; c++, row += n_in * vt_dtype_size(type)) {
-            pack_column(*out, column++, type, row);
+            pack_column(m, column++, type, row);
         }
     }
-    clear_padding(*out);
+    clear_padding(m);
+    *out = m;
     return VT_OK;
 }
 
@@ -153,6 +156,10 @@ typedef struct piece {
     size_t panel, panels; /* panels <= PANELS_AT_ONCE */
 } piece;
 
+typedef struct piece_sums {
+    _Alignas(64) float of[PANELS_AT_ONCE][GROUP_ROWS][VT_PANEL];
+} piece_sums;
+
 /* Start of part `i` when n things are dealt to `parts`; i == parts gives n. */
 static size_t part_start(size_t n, size_t parts, size_t i) {
     size_t larger = n % parts; /* that many parts have one more */
@@ -186,29 +193,60 @@ static void finish_row(const product *p, size_t row, size_t column, const float 
     memcpy(a->y + at, narrow_y, width * sizeof(float));
 }
 
-static void multiply(const product *p, const piece *at) {
-    _Alignas(64) float sums[PANELS_AT_ONCE][GROUP_ROWS][VT_PANEL];
-    _Alignas(64) float tile[VT_TILE_ROWS * VT_TILE_STRIDE];
-    size_t n_in = p->w->n_in;
-    size_t blocks = (at->rows + p->k->tile_rows - 1) / p->k->tile_rows;
-    for (size_t q = 0; q < at->panels; q++) {
-        memset(sums[q], 0, at->rows * sizeof sums[q][0]);
+/* Where the weights of a panel of this piece from `input` on lie. */
+static const float *weights_of(const product *p, const piece *at, size_t q, size_t input) {
+    return p->w->panels + ((at->panel + q) * p->w->n_in + input) * VT_PANEL;
+}
+
+/* What comes after this run of panel q: its next run, or else the first one of the panel in the
+ * same place of the next piece; NULL where there is none. */
+static const float *weights_after(const product *p, const piece *at, size_t q, size_t next_input) {
+    if (next_input < p->w->n_in) {
+        return weights_of(p, at, q, next_input);
     }
-    for (size_t input = 0; input < n_in; input += VT_TILE_DEPTH) {
-        size_t depth = n_in - input < VT_TILE_DEPTH ? n_in - input : VT_TILE_DEPTH;
-        const float *w = p->w->panels + (at->panel * n_in + input) * VT_PANEL;
-        for (size_t b = 0; b < blocks; b++) {
-            size_t row = part_start(at->rows, blocks, b);
-            size_t rows = part_start(at->rows, blocks, b + 1) - row;
-            copy_inputs(p, tile, at->row + row, rows, input, depth);
-            for (size_t q = 0; q < at->panels; q++) {
-                p->k->tile(sums[q][row], tile, w + q * n_in * VT_PANEL, rows, depth);
-            }
+    size_t after = q + at->panels;
+    return at->panel + after < p->w->n_panels ? weights_of(p, at, after, 0) : NULL;
+}
+
+/* Adds one run of inputs to the sums of a piece, a block of rows after the other. Each block
+ * prefetches its share of the weights that follow. */
+static void add_run(const product *p, const piece *at, size_t input, piece_sums *sums) {
+    _Alignas(64) float x[VT_TILE_ROWS * VT_TILE_STRIDE];
+    size_t blocks = (at->rows + p->k->tile_rows - 1) / p->k->tile_rows;
+    size_t left = p->w->n_in - input, depth = left < VT_TILE_DEPTH ? left : VT_TILE_DEPTH;
+    size_t lines = VT_PANEL * VT_AHEAD_EVERY / VT_LINE_FLOATS / blocks;
+    size_t block_lines = depth / VT_AHEAD_EVERY * lines;
+    for (size_t b = 0; b < blocks; b++) {
+        size_t row = part_start(at->rows, blocks, b);
+        size_t rows = part_start(at->rows, blocks, b + 1) - row;
+        copy_inputs(p, x, at->row + row, rows, input, depth);
+        for (size_t q = 0; q < at->panels; q++) {
+            const float *after = weights_after(p, at, q, input + depth);
+            vt_tile tile = {
+                .sum = sums->of[q][row],
+                .x = x,
+                .w = weights_of(p, at, q, input),
+                .rows = rows,
+                .depth = depth,
+                .ahead = after ? after + b * block_lines * VT_LINE_FLOATS : NULL,
+                .ahead_lines = after ? lines : 0,
+            };
+            p->k->tile(&tile);
         }
+    }
+}
+
+static void multiply(const product *p, const piece *at) {
+    piece_sums sums;
+    for (size_t q = 0; q < at->panels; q++) {
+        memset(sums.of[q], 0, at->rows * sizeof sums.of[q][0]);
+    }
+    for (size_t input = 0; input < p->w->n_in; input += VT_TILE_DEPTH) {
+        add_run(p, at, input, &sums);
     }
     for (size_t r = 0; r < at->rows; r++) {
         for (size_t q = 0; q < at->panels; q++) {
-            finish_row(p, at->row + r, (at->panel + q) * VT_PANEL, sums[q][r]);
+            finish_row(p, at->row + r, (at->panel + q) * VT_PANEL, sums.of[q][r]);
         }
     }
 }

@@ -13,14 +13,16 @@ typedef struct vt_http_options {
     const char *bind;         /* IPv4 or IPv6 literal, "127.0.0.1" */
     uint16_t port;            /* 0: any free one (vt_http_port tells) */
     unsigned workers;         /* threads for requests that compute; 0: a sensible number */
+    unsigned queue;           /* requests that may wait for one; 0: 64 a worker */
     unsigned max_connections; /* 0: 1000 */
     uint32_t head_seconds;    /* absolute deadline for the request head; 0: 10 */
     uint32_t body_seconds;    /* and for the body (an import: for each of its lines); 0: 30 */
     size_t max_body;          /* 0: 28 MiB (20 MB of image as base64, and its envelope) */
 } vt_http_options;
 
-/* Binds and listens. Until vt_http_attach every route but /livez, /healthz and /readyz answers 503
- * "starting". E_IO says which address and why. log is not owned. */
+/* Binds and listens. Until vt_http_attach every route that needs the engine answers 503 "starting";
+ * /livez and /healthz are green, /readyz is not. E_INVALID or E_IO say which address and why. log
+ * is not owned. */
 vt_status vt_http_open(const vt_http_options *o, vt_log *log, vt_http **out,
                        vt_err *err) VT_MUST_USE;
 uint16_t vt_http_port(const vt_http *h);

@@ -135,6 +135,8 @@ static int by_number(const void *a, const void *b) {
 }
 
 static void check_seqs(checker *k) {
+    if (k->n_seqs == 0)
+        return;
     qsort(k->seqs, k->n_seqs, sizeof *k->seqs, by_number);
     for (size_t i = 1; i < k->n_seqs; i++)
         if (k->seqs[i] == k->seqs[i - 1])

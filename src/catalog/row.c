@@ -89,7 +89,7 @@ static vt_status read_embedding(sqlite3_stmt *stmt, size_t dim, float **out, vt_
     size_t n = (size_t)sqlite3_column_bytes(stmt, COL_EMBEDDING);
     if (!bytes || n != dim * sizeof **out)
         return damaged(stmt, COL_EMBEDDING, "does not have the model's length", err);
-    *out = vt_alloc_aligned(dim, sizeof **out);
+    *out = vt_alloc(dim, sizeof **out);
     if (!*out)
         return vt_fail_nomem(err, n);
     memcpy(*out, bytes, n);

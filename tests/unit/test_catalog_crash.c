@@ -83,13 +83,24 @@ static void child_run(const char *dir, int fd, uint64_t seed, uint32_t version) 
 
 /* ---- parent ----------------------------------------------------------------------------- */
 
+/* What was asked for after `version` may still come true: a batch can hold a product twice. */
+static void forget_up_to(model *m, uint32_t product, uint32_t version) {
+    uint32_t *all = m->under_way[product];
+    size_t n = m->n_under_way[product], i = 0;
+    while (i < n && all[i] != version)
+        i++;
+    assert_true(i < n);
+    memmove(all, all + i + 1, (n - i - 1) * sizeof *all);
+    m->n_under_way[product] = n - i - 1;
+}
+
 static void note(model *m, const record *r) {
     assert_true(r->product < PRODUCTS);
     if (r->version > m->highest)
         m->highest = r->version;
     if (r->acknowledged) {
         m->state[r->product] = r->version;
-        m->n_under_way[r->product] = 0;
+        forget_up_to(m, r->product, r->version);
         m->acknowledged++;
     } else {
         assert_true(m->n_under_way[r->product] < BATCH);

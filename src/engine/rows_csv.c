@@ -274,8 +274,7 @@ static vt_status write_json(vt_json *w, const char *cell, const column *c, vt_er
     if (s == VT_E_NOMEM)
         return vt_fail_nomem(err, strlen(cell));
     if (s != VT_OK)
-        return vt_fail_field(err, VT_E_INVALID, "/attributes", "%s: %s", c->name,
-                             why.text);
+        return vt_fail_field(err, VT_E_INVALID, "/attributes", "%s: %s", c->name, why.text);
     vt_json_raw(w, cell, strlen(cell));
     return VT_OK;
 }

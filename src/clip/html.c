@@ -21,13 +21,18 @@ static const entity entities[] = {
  * that is looked up at all ("CounterClockwiseContourIntegral;" without its semicolon). */
 enum { BARE_NAME_MAX = 6, NAME_MAX_CHARS = 32, REPLACEMENT = 0xFFFD };
 
+/* By memcmp: a NUL is a character of the text like any other, and must not end the comparison. */
+static int compare_name(const char *name, size_t n, const char *known) {
+    const size_t length = strlen(known);
+    const int c = memcmp(name, known, n < length ? n : length);
+    return c != 0 ? c : (n > length) - (n < length);
+}
+
 static const char *find_entity(const char *name, size_t n) {
     size_t low = 0, high = sizeof entities / sizeof *entities;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        int c = strncmp(name, entities[middle].name, n);
-        if (c == 0 && entities[middle].name[n] != 0)
-            c = -1;
+        const int c = compare_name(name, n, entities[middle].name);
         if (c == 0)
             return entities[middle].text;
         if (c < 0)

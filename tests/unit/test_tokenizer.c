@@ -142,6 +142,16 @@ static void character_references_are_those_of_python(void **state) {
         assert_unescaped(pairs[i][0], pairs[i][1]);
 }
 
+static void a_nul_is_no_end_of_a_name(void **state) {
+    static const char text[] = "&not\0\0\0;&amp\0";
+    vt_buf out;
+    vt_buf_init(&out, 1 << 20);
+    vt_html_unescape(text, sizeof text - 1, &out);
+    assert_int_equal(out.len, 8);
+    assert_memory_equal(out.data, "¬\0\0\0;&", 7);
+    vt_buf_release(&out);
+}
+
 static void assert_lower(const char *text, const char *wanted) {
     vt_buf out;
     vt_buf_init(&out, 1 << 20);
@@ -371,6 +381,7 @@ int main(void) {
         cmocka_unit_test(every_recorded_text_has_the_reference_ids),
         cmocka_unit_test(a_long_run_of_letters_is_encoded),
         cmocka_unit_test(character_references_are_those_of_python),
+        cmocka_unit_test(a_nul_is_no_end_of_a_name),
         cmocka_unit_test(lower_case_is_that_of_python),
         cmocka_unit_test(white_space_comes_in_two_kinds),
         cmocka_unit_test(merging_follows_the_definition),

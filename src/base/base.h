@@ -131,7 +131,8 @@ void vt_json_key(vt_json *w, const char *key);
 void vt_json_str(vt_json *w, const char *s); /* NULL writes null; s is valid UTF-8 */
 void vt_json_strn(vt_json *w, const char *s, size_t n);
 void vt_json_int(vt_json *w, int64_t v);
-void vt_json_num(vt_json *w, double v, int significant); /* not finite writes null */
+/* significant digits, 0: the fewest that read back as v. Not finite writes null. */
+void vt_json_num(vt_json *w, double v, int significant);
 void vt_json_bool(vt_json *w, bool v);
 void vt_json_null(vt_json *w);
 void vt_json_raw(vt_json *w, const char *json, size_t n); /* one value, already JSON */

@@ -106,6 +106,17 @@ void vt_json_int(vt_json *w, int64_t v) {
     vt_buf_printf(w->out, "%lld", (long long)v);
 }
 
+/* The fewest of 15, 16 or 17 digits that read back as v: 17 always do (IEEE 754, 5.12.2). */
+static int shortest(double v) {
+    int digits = 15;
+    for (char text[40]; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    return digits;
+}
+
 void vt_json_num(vt_json *w, double v, int significant) {
     char text[40];
     int n;
@@ -114,7 +125,7 @@ void vt_json_num(vt_json *w, double v, int significant) {
         return;
     }
     separate(w);
-    n = snprintf(text, sizeof text, "%.*g", significant, v);
+    n = snprintf(text, sizeof text, "%.*g", significant ? significant : shortest(v), v);
     for (char *p = text; *p; p++)
         if (*p == ',') /* a locale's decimal comma */
             *p = '.';
@@ -136,15 +147,67 @@ void vt_json_raw(vt_json *w, const char *json, size_t n) {
     vt_buf_append(w->out, json, n);
 }
 
-static int append_piece(const char *bytes, size_t n, void *out) {
-    vt_buf_append(out, bytes, n);
-    return 0; /* the buffer remembers its own failure */
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-void vt_json_value(vt_json *w, const json_t *v) {
-    separate(w);
-    if (json_dump_callback(v, append_piece, w->out,
-                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) != 0 &&
-        w->out->failed == VT_OK)
+static void write_object(vt_json *w, const json_t *object) {
+    size_t n = json_object_size(object), i = 0;
+    const char **keys = vt_alloc(n, sizeof *keys), *key;
+    json_t *ignored;
+    if (!keys) {
         w->out->failed = VT_E_NOMEM;
+        return;
+    }
+    json_object_foreach((json_t *)(uintptr_t)object, key, ignored) keys[i++] = key;
+    qsort(keys, n, sizeof *keys, by_text);
+    vt_json_open(w, '{');
+    for (i = 0; i < n; i++) {
+        vt_json_key(w, keys[i]);
+        vt_json_value(w, json_object_get(object, keys[i]));
+    }
+    vt_json_close(w, '}');
+    free(keys);
+}
+
+static void write_array(vt_json *w, const json_t *array) {
+    vt_json_open(w, '[');
+    for (size_t i = 0; i < json_array_size(array); i++)
+        vt_json_value(w, json_array_get(array, i));
+    vt_json_close(w, ']');
+}
+
+/* A real stays a real when it is read back: 2.0 is not written as 2. */
+static void write_real(vt_json *w, double v) {
+    size_t before = w->out->len;
+    vt_json_num(w, v, 0);
+    if (w->out->failed == VT_OK && !strpbrk(w->out->data + before, ".en"))
+        vt_buf_append(w->out, ".0", 2);
+}
+
+/* jansson's own writer prints 1.1 as 1.1000000000000001. The depth is that of vt_json_parse. */
+void vt_json_value(vt_json *w, const json_t *v) {
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        write_object(w, v);
+        return;
+    case JSON_ARRAY:
+        write_array(w, v);
+        return;
+    case JSON_STRING:
+        vt_json_strn(w, json_string_value(v), json_string_length(v));
+        return;
+    case JSON_INTEGER:
+        vt_json_int(w, json_integer_value(v));
+        return;
+    case JSON_REAL:
+        write_real(w, json_real_value(v));
+        return;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        vt_json_bool(w, json_is_true(v));
+        return;
+    case JSON_NULL:
+        vt_json_null(w);
+    }
 }

@@ -48,6 +48,23 @@ static void mark_cut(char *text, size_t size) {
     memcpy(text + keep, "...", 4);
 }
 
+/* What is quoted may be anything: control characters would break the line, bytes that are not UTF-8
+ * the JSON that the text ends in. */
+static void make_plain(char *text) {
+    while (*text) {
+        size_t left = strlen(text), n = 1;
+        while (n < 4 && n < left && !vt_utf8_valid(text, n))
+            n++;
+        if (!vt_utf8_valid(text, n)) {
+            *text = '?';
+            n = 1;
+        } else if ((unsigned char)*text < 0x20) {
+            *text = ' ';
+        }
+        text += n;
+    }
+}
+
 static void set_text(vt_err *err, const char *fmt, va_list args) VT_PRINTF(2, 0);
 static void set_text(vt_err *err, const char *fmt, va_list args) {
     int n = vsnprintf(err->text, sizeof err->text, fmt, args);
@@ -55,9 +72,7 @@ static void set_text(vt_err *err, const char *fmt, va_list args) {
         err->text[0] = 0;
     else if ((size_t)n >= sizeof err->text)
         mark_cut(err->text, sizeof err->text);
-    for (char *p = err->text; *p; p++) /* one line, whatever was quoted in it */
-        if ((unsigned char)*p < 0x20)
-            *p = ' ';
+    make_plain(err->text);
 }
 
 vt_status vt_fail(vt_err *err, vt_status s, const char *fmt, ...) {

@@ -2,14 +2,18 @@
  * readers, and holds the order in which they are opened, used and closed.
  *
  * A put:    validate -> writer's queue -> commit -> memory -> return
- * A search: memory (scan under the read lock) -> lock given back -> rows from a reader -> return
+ * A search: pin a state of the store -> scan memory under its read lock -> lock given back -> rows
+ *           from the pinned state -> return
  *
- * Between scan and rows the writer may change or delete a hit. Each row is asked for with the seq
- * that the scan saw; one that is gone makes the hits short, and the search is done again, so that k
- * hits come back whenever k match. Only changes that keep winning this race (RACES_MAX times in a
- * row) leave hits out.
+ * Store and memory are two states, and memory follows a commit a moment later. Pinning just before
+ * the scan makes them the same but for a change that falls into that moment: each row is asked for
+ * with the seq that the scan saw, one that differs makes the hits short, and the search is done
+ * again, so that k hits come back whenever k match. (Only where changes win this race RACES_MAX
+ * times in a row, a millisecond apart, is a hit left out.) Rejected: pinning after the scan, which
+ * loses the race as often as something is written during a scan.
  *
- * Locks, none ever taken while another is held: the writer's queue, memory's, the readers' pool. */
+ * Locks, none ever taken while another is held: the writer's queue, memory's, the readers' pool. A
+ * pinned reader is held during a scan; who waits for one holds no lock. */
 #include "catalog/catalog.h"
 
 #include <sys/stat.h>
@@ -19,7 +23,7 @@
 #include "catalog/reader.h"
 #include "catalog/writer.h"
 
-enum { RACES_MAX = 16, HAND_OVER = 256, PAGE = 32 };
+enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32 };
 
 struct vt_catalog {
     vt_lock lock; /* of the data folder */
@@ -185,7 +189,7 @@ vt_status vt_catalog_vector(vt_catalog *c, const char *id, const vt_hash *image,
 static vt_status tell_page(const vt_product *page, size_t n, const vt_filter *filter, size_t *left,
                            vt_product_fn fn, void *ctx, vt_err *err) {
     vt_status s = VT_OK;
-    for (size_t i = 0; i<n && * left> 0 && s == VT_OK; i++) {
+    for (size_t i = 0; s == VT_OK && *left > 0 && i < n; i++) {
         if (!vt_filter_matches(filter, &page[i]))
             continue;
         s = fn(ctx, &page[i], err);
@@ -231,17 +235,22 @@ void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n) {
 static vt_status search_once(vt_catalog *c, const vt_flat_query *q, const vt_filter *filter,
                              vt_catalog_hit **hits, size_t *n_hits, bool *whole, vt_err *err) {
     vt_found *found = NULL;
+    vt_reader *reader = NULL;
     size_t n = 0;
-    vt_status s = vt_memory_search(c->memory, q->vector, filter, q->k, &found, &n, err);
+    vt_status s;
     *hits = NULL;
     *n_hits = 0;
+    s = vt_readers_pin(c->readers, &reader, err);
+    if (s == VT_OK)
+        s = vt_memory_search(c->memory, q->vector, filter, q->k, &found, &n, err);
     if (s != VT_OK)
         goto done;
     *hits = vt_alloc(n, sizeof **hits);
-    s = *hits ? vt_readers_hits(c->readers, found, n, *hits, n_hits, err)
+    s = *hits ? vt_reader_hits(reader, found, n, *hits, n_hits, err)
               : vt_fail_nomem(err, n * sizeof **hits);
     *whole = *n_hits == n;
 done:
+    vt_readers_unpin(c->readers, reader);
     free(found);
     return s;
 }
@@ -258,6 +267,8 @@ vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter 
     s = vt_embedding_validate(vector, c->dim, err);
     for (int i = 0; i < RACES_MAX && s == VT_OK && !whole; i++) {
         vt_catalog_hits_release(*hits, *n_hits);
+        if (i > 0) /* the writer is between its commit and memory: let it come round */
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         s = search_once(c, &q, filter, hits, n_hits, &whole, err);
     }
     if (s != VT_OK) {

@@ -11,10 +11,9 @@
 
 #include <math.h>
 
-enum { PRICE_DIGITS = 15 }; /* DBL_DIG: a decimal of up to 15 digits comes back as it was written */
-
 void vt_product_init(vt_product *p) {
-    *p = (vt_product){.price = NAN};
+    *p = (vt_product){0};
+    p->price = NAN;
 }
 
 void vt_product_release(vt_product *p) {
@@ -217,7 +216,7 @@ void vt_product_write(const vt_product *p, vt_json *w) {
     vt_json_key(w, "image_url");
     vt_json_str(w, p->image_url);
     vt_json_key(w, "price");
-    vt_json_num(w, p->price, PRICE_DIGITS); /* NAN writes null */
+    vt_json_num(w, p->price, 0); /* NAN writes null */
     vt_json_key(w, "category");
     vt_json_str(w, p->category);
     vt_json_key(w, "attributes");

@@ -26,6 +26,8 @@ static void errors_are_one_line_and_show_a_cut(void **state) {
     vt_fail(&err, VT_E_IO, "inner");
     assert_int_equal(vt_fail_prefix(&err, "outer %d", 1), VT_E_IO);
     assert_string_equal(err.text, "outer 1: inner");
+    vt_fail(&err, VT_E_IO, "host a\xff\xc3(\xc3\xa9");
+    assert_string_equal(err.text, "host a?" "?(\xc3\xa9");
     assert_int_equal(vt_fail_errno(&err, ENOSPC, "cannot write %s", "f"), VT_E_FULL);
     assert_non_null(strstr(err.text, "cannot write f: No space left"));
 }
@@ -141,6 +143,23 @@ static void json_writer_agrees_with_the_reader(void **state) {
     vt_json_init(&w, &b);
     vt_json_value(&w, v);
     assert_memory_equal(b.data, "{\"last\":\"xy\",\"list\":[-9223372036854775808,", 42);
+    json_decref(v);
+    vt_buf_release(&b);
+}
+
+static void numbers_are_written_as_short_as_they_read_back(void **state) {
+    static const char text[] =
+        "{\"a\":[1.1,0.1,2.0,1e+300,5e-324,0.30000000000000004,123456789012345680.0,-0.0,29.9,7]}";
+    vt_buf b;
+    vt_json w;
+    vt_err err;
+    json_t *v;
+    vt_buf_init(&b, 4096);
+    vt_json_init(&w, &b);
+    assert_int_equal(vt_json_parse(text, sizeof text - 1, &v, &err), VT_OK);
+    vt_json_value(&w, v);
+    assert_string_equal(b.data, "{\"a\":[1.1,0.1,2.0,1e+300,4.94065645841247e-324,"
+                                "0.30000000000000004,1.2345678901234568e+17,-0.0,29.9,7]}");
     json_decref(v);
     vt_buf_release(&b);
 }
@@ -358,6 +377,7 @@ int main(void) {
         cmocka_unit_test(buffer_keeps_its_maximum),
         cmocka_unit_test(json_is_read_strictly),
         cmocka_unit_test(json_writer_agrees_with_the_reader),
+        cmocka_unit_test(numbers_are_written_as_short_as_they_read_back),
         cmocka_unit_test(numbers_are_whole_and_in_range),
         cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(base64_is_strict),

@@ -39,9 +39,9 @@ vt_status vt_clip_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *er
 void vt_clip_close(vt_clip *m);
 const vt_clip_info *vt_clip_describe(const vt_clip *m);
 
-/* text: n bytes of valid UTF-8 without NUL; longer than the context, it is cut with the
- * end-of-text token kept. out: info.dim floats, L2-normalised. E_NOMEM, or E_INTERNAL when the
- * vector has no finite norm. */
+/* text: n bytes of valid UTF-8 (E_INVALID names the first byte that is not), below 1 GB; longer than
+ * the context, it is cut with the end-of-text token kept. out: info.dim floats, L2-normalised.
+ * E_NOMEM, or E_INTERNAL when the vector has no finite norm. */
 vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out,
                               vt_err *err) VT_MUST_USE;
 /* pixels: [3][crop][crop] as vt_image_preprocess writes. out as above. */
@@ -49,7 +49,8 @@ vt_status vt_clip_encode_image(vt_clip *m, const float *pixels, float *out,
                                vt_err *err) VT_MUST_USE;
 
 /* Token ids of a text: start-of-text, the byte-pair codes, end-of-text; at most max ids (max >= 2;
- * the last is then end-of-text). Returns how many. E_TOO_LARGE cannot happen: it is cut. */
+ * the last is then end-of-text); *n_ids says how many. A text that is too long is cut. Fails with
+ * E_INVALID as above, or E_NOMEM. */
 vt_status vt_clip_tokenize(const vt_clip *m, const char *text, size_t n, uint32_t *ids, size_t max,
                            size_t *n_ids, vt_err *err) VT_MUST_USE;
 

@@ -80,20 +80,21 @@ static void collapse_spaces(const char *text, size_t n, vt_buf *out) {
     vt_buf_append(out, from, (size_t)(end - from));
 }
 
-/* Leaves the clean text in *a; *b is a second buffer to work in. */
-static vt_status clean(const char *text, size_t n, vt_buf *a, vt_buf *b, vt_err *err) {
-    if (memchr(text, '&', n)) {
-        vt_html_unescape(text, n, a);
-        vt_html_unescape(a->data, a->len, b);
-        vt_buf_clear(a);
-        collapse_spaces(b->data, b->len, a);
-        vt_buf_clear(b);
-    } else {
-        collapse_spaces(text, n, a);
+/* Runs the steps from one buffer to the other and back; the clean text is in buffers[1] then. Each
+ * is asked before the next reads it: clearing a buffer would forget that it had failed. */
+static vt_status clean(const char *text, size_t n, vt_buf buffers[2], vt_err *err) {
+    static void (*const steps[])(const char *, size_t, vt_buf *) = {
+        vt_html_unescape, vt_html_unescape, collapse_spaces, vt_text_lower};
+    vt_status s = VT_OK;
+    for (size_t i = memchr(text, '&', n) ? 0 : 2; s == VT_OK && i < 4; i++) {
+        vt_buf *to = &buffers[i % 2];
+        vt_buf_clear(to);
+        steps[i](text, n, to);
+        s = vt_buf_status(to, "the text", err);
+        text = to->data;
+        n = to->len;
     }
-    vt_text_lower(a->data, a->len, b);
-    vt_status s = vt_buf_status(a, "the text", err);
-    return s == VT_OK ? vt_buf_status(b, "the text", err) : s;
+    return s;
 }
 
 /* ---- words ------------------------------------------------------------------------------ */
@@ -199,23 +200,23 @@ vt_status vt_tokenizer_encode(const vt_vocab *v, const char *text, size_t n, uin
                               size_t max, size_t *n_ids, vt_err *err) {
     id_list list = {.ids = ids, .max = max - 1};
     const size_t valid = vt_utf8_prefix(text, n);
-    vt_buf a, b;
+    vt_buf buffers[2];
     vt_status s;
     assert(max >= 2);
     *n_ids = 0;
     if (valid < n)
         return vt_fail(err, VT_E_INVALID, "the text is not valid UTF-8 at byte %zu", valid);
-    vt_buf_init(&a, TEXT_MAX);
-    vt_buf_init(&b, TEXT_MAX);
+    vt_buf_init(&buffers[0], TEXT_MAX);
+    vt_buf_init(&buffers[1], TEXT_MAX);
     list.ids[list.n++] = v->start;
-    s = clean(text, n, &a, &b, err);
+    s = clean(text, n, buffers, err);
     if (s == VT_OK)
-        s = encode_clean(v, &b, &list, err);
+        s = encode_clean(v, &buffers[1], &list, err);
     if (s == VT_OK) {
         list.ids[list.n++] = v->end;
         *n_ids = list.n;
     }
-    vt_buf_release(&a);
-    vt_buf_release(&b);
+    vt_buf_release(&buffers[0]);
+    vt_buf_release(&buffers[1]);
     return s;
 }

@@ -22,7 +22,7 @@ void vt_filter_close(vt_filter *f) {
         return;
     for (size_t i = 0; i < f->n_categories; i++)
         free(f->categories[i]);
-    for (size_t i = 0; i < f->n_terms; i++) {
+    for (size_t i = 0; f->terms && i < f->n_terms; i++) {
         free(f->terms[i].path);
         free(f->terms[i].text);
     }

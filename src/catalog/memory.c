@@ -116,17 +116,17 @@ uint64_t vt_memory_indexed(void *memory, const char *id) {
 /* ---- search ----------------------------------------------------------------------------- */
 
 /* Under the read lock. hits has room for k. */
-static vt_status scan(vt_memory *m, vt_flat_query *q, const vt_filter *filter, vt_hit *hits,
+static vt_status scan(vt_memory *m, vt_flat_query q, const vt_filter *filter, vt_hit *hits,
                       size_t *n, vt_err *err) {
     vt_bitset selected;
     vt_status s = VT_OK;
     vt_bitset_init(&selected);
     if (!vt_filter_is_empty(filter)) {
         s = vt_columns_select(&m->columns, filter, &selected, err);
-        q->filter = &selected;
+        q.filter = &selected;
     }
     if (s == VT_OK)
-        s = vt_flat_search(m->flat, q, m->pool, hits, n, err);
+        s = vt_flat_search(m->flat, &q, m->pool, hits, n, err);
     vt_bitset_release(&selected);
     return s;
 }
@@ -154,7 +154,7 @@ vt_status vt_memory_search(vt_memory *m, const float *vector, const vt_filter *f
     if (!hits || !*found)
         s = vt_fail_nomem(err, q.k * sizeof **found);
     else if (q.k > 0)
-        s = scan(m, &q, filter, hits, n_found, err);
+        s = scan(m, q, filter, hits, n_found, err);
     if (s == VT_OK)
         describe_hits(m, hits, *n_found, *found);
     pthread_rwlock_unlock(&m->lock);
@@ -200,10 +200,10 @@ vt_status vt_memory_categories(vt_memory *m, vt_category_count **out, size_t *n,
     s = *out ? copy_categories(&m->columns.categories, *out, n, err)
              : vt_fail_nomem(err, m->columns.categories.n * sizeof **out);
     pthread_rwlock_unlock(&m->lock);
-    if (s == VT_OK) {
+    if (s == VT_OK && *n > 0)
         qsort(*out, *n, sizeof **out, by_name);
+    if (s == VT_OK)
         return VT_OK;
-    }
     for (size_t i = 0; i < *n; i++)
         free((*out)[i].name);
     free(*out);

@@ -88,7 +88,7 @@ vt_status vt_postings_add(vt_postings *p, const char *key, size_t len, uint32_t 
         return s;
     l = &p->lists[*list];
     at = position_of(l, slot);
-    *added = at == l->n || l->slots[at] != slot;
+    *added = !(at < l->n && l->slots[at] == slot);
     if (!*added)
         return VT_OK;
     cap_before = l->cap;

@@ -12,7 +12,7 @@
 #include <math.h>
 
 void vt_product_init(vt_product *p) {
-    *p = (vt_product){0};
+    memset(p, 0, sizeof *p);
     p->price = NAN;
 }
 

@@ -1,6 +1,7 @@
-/* The reading connections. A few are enough: a query holds one for the microseconds that its rows
- * take, and who finds none free waits. Each is read-only, has its statements prepared once, and
- * reads whole states: WAL gives it a snapshot that the writer neither waits for nor disturbs.
+/* The reading connections. A query holds one while it scans and reads its rows, a look-up for the
+ * microseconds that its row takes, and who finds none free waits; more than there are processors
+ * would not be faster. Each is read-only, has its statements prepared once, and reads whole states:
+ * WAL gives it a snapshot that the writer neither waits for nor disturbs.
  *
  * The pool's mutex guards only who has which connection; it is never held while one is used or
  * opened. No caller's code runs while a connection is taken, so a slow consumer of a list never
@@ -11,20 +12,20 @@
 
 #include "catalog/row.h"
 
-enum { POOL = 8 };
+enum { POOL = 32 };
 
-typedef struct reader {
+struct vt_reader {
     sqlite3 *db; /* NULL until first needed */
-    sqlite3_stmt *begin, *end, *by_row, *by_id, *vector, *page;
+    sqlite3_stmt *begin, *pin, *end, *by_row, *by_id, *vector, *page;
     bool taken;
-} reader;
+};
 
 struct vt_readers {
     pthread_mutex_t lock; /* of `taken` */
     pthread_cond_t given;
     char *path, *vfs;
     size_t dim;
-    reader all[POOL];
+    vt_reader all[POOL];
 };
 
 vt_status vt_readers_open(const char *path, const char *vfs, size_t dim, vt_readers **out,
@@ -46,12 +47,12 @@ vt_status vt_readers_open(const char *path, const char *vfs, size_t dim, vt_read
     return VT_OK;
 }
 
-static void reader_close(reader *r) {
-    sqlite3_stmt *stmts[] = {r->begin, r->end, r->by_row, r->by_id, r->vector, r->page};
+static void reader_close(vt_reader *r) {
+    sqlite3_stmt *stmts[] = {r->begin, r->pin, r->end, r->by_row, r->by_id, r->vector, r->page};
     for (size_t i = 0; i < sizeof stmts / sizeof stmts[0]; i++)
         sqlite3_finalize(stmts[i]);
     sqlite3_close(r->db);
-    *r = (reader){.taken = r->taken};
+    *r = (vt_reader){.taken = r->taken};
 }
 
 void vt_readers_close(vt_readers *rs) {
@@ -66,12 +67,13 @@ void vt_readers_close(vt_readers *rs) {
     free(rs);
 }
 
-static vt_status reader_open(const vt_readers *rs, reader *r, vt_err *err) {
+static vt_status reader_open(const vt_readers *rs, vt_reader *r, vt_err *err) {
     const struct {
         sqlite3_stmt **stmt;
         const char *sql;
     } wanted[] = {
         {&r->begin, "BEGIN"},
+        {&r->pin, "SELECT seq FROM meta"},
         {&r->end, "COMMIT"},
         {&r->by_row, "SELECT " VT_ROW_COLUMNS " FROM product WHERE row = ?1 AND seq = ?2"},
         {&r->by_id, "SELECT " VT_ROW_COLUMNS ", embedding FROM product WHERE id = ?1"},
@@ -87,8 +89,8 @@ static vt_status reader_open(const vt_readers *rs, reader *r, vt_err *err) {
 }
 
 /* A free connection, an open one first. */
-static reader *choose(vt_readers *rs) {
-    reader *unopened = NULL;
+static vt_reader *choose(vt_readers *rs) {
+    vt_reader *unopened = NULL;
     for (size_t i = 0; i < POOL; i++) {
         if (rs->all[i].taken)
             continue;
@@ -99,7 +101,7 @@ static reader *choose(vt_readers *rs) {
     return unopened;
 }
 
-static void give(vt_readers *rs, reader *r) {
+static void give(vt_readers *rs, vt_reader *r) {
     if (!r)
         return;
     pthread_mutex_lock(&rs->lock);
@@ -108,8 +110,8 @@ static void give(vt_readers *rs, reader *r) {
     pthread_mutex_unlock(&rs->lock);
 }
 
-static vt_status take(vt_readers *rs, reader **out, vt_err *err) {
-    reader *r;
+static vt_status take(vt_readers *rs, vt_reader **out, vt_err *err) {
+    vt_reader *r;
     vt_status s = VT_OK;
     pthread_mutex_lock(&rs->lock);
     while (!(r = choose(rs)))
@@ -133,7 +135,7 @@ static vt_status bind_id(sqlite3_stmt *stmt, const char *id, vt_err *err) {
 }
 
 vt_status vt_readers_get(vt_readers *rs, const char *id, vt_product *out, vt_err *err) {
-    reader *r;
+    vt_reader *r;
     bool found;
     int64_t row;
     vt_status s = take(rs, &r, err);
@@ -161,7 +163,7 @@ static vt_status copy_vector(sqlite3_stmt *stmt, size_t dim, float *embedding, v
 
 vt_status vt_readers_vector(vt_readers *rs, const char *id, const vt_hash *image, float *embedding,
                             bool *found, vt_err *err) {
-    reader *r;
+    vt_reader *r;
     vt_status s = take(rs, &r, err);
     *found = false;
     if (s != VT_OK)
@@ -183,7 +185,7 @@ vt_status vt_readers_vector(vt_readers *rs, const char *id, const vt_hash *image
 
 vt_status vt_readers_page(vt_readers *rs, const char *after, vt_product *all, size_t n,
                           size_t *n_read, vt_err *err) {
-    reader *r;
+    vt_reader *r;
     bool more = true;
     int64_t row;
     vt_status s = take(rs, &r, err);
@@ -206,7 +208,7 @@ vt_status vt_readers_page(vt_readers *rs, const char *after, vt_product *all, si
 }
 
 /* Appends the product of one hit, if its row is still what the search saw. */
-static vt_status read_hit(reader *r, const vt_found *found, vt_catalog_hit *hits, size_t *n_hits,
+static vt_status read_hit(vt_reader *r, const vt_found *found, vt_catalog_hit *hits, size_t *n_hits,
                           vt_err *err) {
     bool there;
     int64_t row;
@@ -222,22 +224,38 @@ static vt_status read_hit(reader *r, const vt_found *found, vt_catalog_hit *hits
     return s;
 }
 
-vt_status vt_readers_hits(vt_readers *rs, const vt_found *found, size_t n, vt_catalog_hit *hits,
-                          size_t *n_hits, vt_err *err) {
-    reader *r;
-    vt_status s = take(rs, &r, err), ended;
-    vt_err ignored;
+vt_status vt_reader_hits(vt_reader *r, const vt_found *found, size_t n, vt_catalog_hit *hits,
+                         size_t *n_hits, vt_err *err) {
+    vt_status s = VT_OK;
     *n_hits = 0;
-    if (s != VT_OK)
-        return s;
-    s = vt_sql_run(r->begin, "begin to read", err); /* one snapshot for all rows */
     for (size_t i = 0; i < n && s == VT_OK; i++) {
         vt_product_init(&hits[*n_hits].product);
         s = read_hit(r, &found[i], hits, n_hits, err);
     }
-    ended = sqlite3_get_autocommit(r->db) ? VT_OK : vt_sql_run(r->end, "end reading", &ignored);
-    if (ended != VT_OK) /* a connection that cannot end its snapshot is opened anew next time */
-        reader_close(r);
-    give(rs, r);
     return s;
+}
+
+vt_status vt_readers_pin(vt_readers *rs, vt_reader **out, vt_err *err) {
+    bool row;
+    vt_status s = take(rs, out, err);
+    if (s != VT_OK)
+        return s;
+    s = vt_sql_run((*out)->begin, "begin to read", err);
+    if (s == VT_OK) /* a transaction sees what is there at its first read, not at its begin */
+        s = vt_sql_step((*out)->pin, "begin to read", &row, err);
+    vt_sql_reset((*out)->pin);
+    if (s != VT_OK) {
+        vt_readers_unpin(rs, *out);
+        *out = NULL;
+    }
+    return s;
+}
+
+void vt_readers_unpin(vt_readers *rs, vt_reader *r) {
+    vt_err ignored;
+    if (!r)
+        return;
+    if (!sqlite3_get_autocommit(r->db) && vt_sql_run(r->end, "end reading", &ignored) != VT_OK)
+        reader_close(r); /* it cannot let its state go: opened anew when next needed */
+    give(rs, r);
 }

@@ -27,9 +27,14 @@ typedef struct vt_found { /* what a search knows of a hit before it reads it */
     float score;
 } vt_found;
 
-/* Reads the products of n hits, all from one state of the database. A row that is gone or changed
- * since (its seq differs) is left out: *n_hits <= n. hits has room for n, the caller releases. */
-vt_status vt_readers_hits(vt_readers *rs, const vt_found *found, size_t n, vt_catalog_hit *hits,
-                          size_t *n_hits, vt_err *err) VT_MUST_USE;
+/* A connection that sees one state of the database, the one at the moment it was pinned. */
+typedef struct vt_reader vt_reader;
+
+vt_status vt_readers_pin(vt_readers *rs, vt_reader **out, vt_err *err) VT_MUST_USE;
+void vt_readers_unpin(vt_readers *rs, vt_reader *r); /* NULL allowed */
+/* Reads the products of n hits from the pinned state. A row that has another seq there, or is not
+ * there, is left out: *n_hits <= n. hits has room for n, the caller releases. */
+vt_status vt_reader_hits(vt_reader *r, const vt_found *found, size_t n, vt_catalog_hit *hits,
+                         size_t *n_hits, vt_err *err) VT_MUST_USE;
 
 #endif

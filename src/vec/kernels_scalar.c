@@ -94,16 +94,19 @@ static void layer_norm(float *y, const float *x, size_t n, const float *gain, co
     }
 }
 
-/* Without prefetching: at this speed the hardware's own is ahead enough. */
+/* Without prefetching: at this speed the hardware's own is ahead enough. The sums of a row are
+ * copied to where the compiler knows that nothing else points. */
 static void tile(const vt_tile *t) {
     for (size_t r = 0; r < t->rows; r++) {
-        float *s = t->sum + r * VT_PANEL;
-        for (size_t i = 0; i < t->depth; i++) {
-            float xi = t->x[r * VT_TILE_STRIDE + i];
+        const float *x = t->x + r * VT_TILE_STRIDE, *w = t->w;
+        float sums[VT_PANEL];
+        memcpy(sums, t->sum + r * VT_PANEL, sizeof sums);
+        for (size_t i = 0; i < t->depth; i++, w += VT_PANEL) {
             for (size_t c = 0; c < VT_PANEL; c++) {
-                s[c] += xi * t->w[i * VT_PANEL + c];
+                sums[c] += x[i] * w[c];
             }
         }
+        memcpy(t->sum + r * VT_PANEL, sums, sizeof sums);
     }
 }
 

@@ -33,10 +33,11 @@ typedef enum vt_dtype { VT_F32, VT_F16, VT_BF16 } vt_dtype;
 size_t vt_dtype_size(vt_dtype t);
 
 /* Weights W of a linear layer, [n_out][n_in] row-major as PyTorch stores nn.Linear, packed in
- * panels of 32 output columns (the last one padded with zeros). Immutable once packed, so any
- * number of threads may multiply with it. */
+ * panels of 32 output columns (the last one padded with zeros), as binary32 whatever they came as.
+ * Immutable once packed, so any number of threads may multiply with it. */
 typedef struct vt_mat vt_mat;
 
+/* w needs no alignment. E_INVALID for a size of 0, E_TOO_LARGE, E_NOMEM. */
 vt_status vt_mat_pack(vt_dtype type, const void *w, size_t n_out, size_t n_in, vt_mat **out,
                       vt_err *err) VT_MUST_USE;
 /* Packs several matrices of one n_in and one type side by side (fused Q, K, V). */

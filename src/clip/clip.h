@@ -39,8 +39,8 @@ vt_status vt_clip_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *er
 void vt_clip_close(vt_clip *m);
 const vt_clip_info *vt_clip_describe(const vt_clip *m);
 
-/* text: n bytes of valid UTF-8 (E_INVALID names the first byte that is not), below 1 GB; longer than
- * the context, it is cut with the end-of-text token kept. out: info.dim floats, L2-normalised.
+/* text: n bytes of valid UTF-8 (E_INVALID names the first byte that is not), below 1 GB; longer
+ * than the context, it is cut with the end-of-text token kept. out: info.dim floats, L2-normalised.
  * E_NOMEM, or E_INTERNAL when the vector has no finite norm. */
 vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out,
                               vt_err *err) VT_MUST_USE;

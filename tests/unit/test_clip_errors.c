@@ -195,7 +195,8 @@ static void a_damaged_weights_file_is_refused(void **state) {
         {"text_projection.weight\":{\"dtype\":\"F32\"",
          "text_projection.weight\":{\"dtype\":\"I32\"", "\"text_projection.weight\" has dtype I32",
          "F32, F16 and BF16 are read"},
-        {"\"data_offsets\":[0,4]", "\"data_offsets\":[4,8]", "model.safetensors", "a hole of 4 bytes"},
+        {"\"data_offsets\":[0,4]", "\"data_offsets\":[4,8]", "model.safetensors",
+         "a hole of 4 bytes"},
         {"\"F32\"", "\"F33\"", "\"logit_scale\"", "unknown dtype \"F33\""},
         {"{\"logit_scale\"", "x\"logit_scale\"", "model.safetensors", "does not begin with {"},
     };

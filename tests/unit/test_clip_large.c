@@ -115,12 +115,12 @@ static void a_model_of_full_size_has_the_reference_vectors(void **state) {
     vt_clip *m;
     vt_err err;
     if (!dir || !shared) {
-        print_message("skipped: VT_LARGE_MODEL names no model folder\n");
+        print_message("# skipped: VT_LARGE_MODEL names no model folder\n");
         skip();
     }
     name = recorded_as(dir);
     if (!name) {
-        print_message("skipped: nothing is recorded for the model in %s\n", dir);
+        print_message("# skipped: nothing is recorded for the model in %s\n", dir);
         skip();
     }
     read_into(&index_text, "%s/oracle/expected/%s/index.json", shared, name);

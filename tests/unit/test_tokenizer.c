@@ -14,13 +14,13 @@ static bool open_shared(vt_vocab *v, vt_buf *lines) {
     char path[512];
     vt_err err;
     if (!shared) {
-        print_message("skipped: VT_SHARED is not set\n");
+        print_message("# skipped: VT_SHARED is not set\n");
         return false;
     }
     snprintf(path, sizeof path, "%s/oracle/tokens/tokens.jsonl", shared);
     vt_buf_init(lines, 1 << 24);
     if (vt_file_read(path, lines, &err) != VT_OK) {
-        print_message("skipped: %s\n", err.text);
+        print_message("# skipped: %s\n", err.text);
         vt_buf_release(lines);
         return false;
     }

@@ -300,10 +300,10 @@ INLINE void tile_columns(const vt_tile *t, size_t column, const size_t rows) {
     }
 }
 
+/* Counts that this tile does not have are never asked for, but have to compile: hence the 1. */
 #define TILE_CASE(n)                                                                               \
     case (n):                                                                                      \
-        tile_columns(t, c,                                                                         \
-                     (n) <= TILE_ROWS ? (n) : 1); /* the 1 is never reached, but is compiled */    \
+        tile_columns(t, c, (n) <= TILE_ROWS ? (n) : 1);                                            \
         break;
 
 static void tile(const vt_tile *t) {

@@ -31,9 +31,9 @@ typedef struct vt_product {
 
 void vt_product_init(vt_product *p);
 void vt_product_release(vt_product *p);
-/* Fills p's shop fields from a JSON object {id, name, description, image_url, category, price,
- * attributes}; other members are not looked at. Required: id, name. E_INVALID names the field by
- * JSON pointer and the reason. */
+/* Fills the shop fields of p (initialised; what it held is released) from a JSON object {id, name,
+ * description, image_url, category, price, attributes}; other members are not looked at. Required:
+ * id, name. E_INVALID names the field by JSON pointer and the reason. */
 vt_status vt_product_from_json(const json_t *object, vt_product *p, vt_err *err) VT_MUST_USE;
 /* Members product_id, name, description, image_url, price (or null), category, attributes: the
  * order of a search result. The caller opens and closes the object around it. */
@@ -72,7 +72,8 @@ typedef struct vt_catalog_options {
 } vt_catalog_options;
 
 /* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
- * what to do), loads the columns and vectors. */
+ * what to do), loads the columns and vectors (E_CORRUPT names the file, the row and what to do).
+ * Call vt_vec_init before. */
 vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err *err) VT_MUST_USE;
 void vt_catalog_close(vt_catalog *c); /* commits what was accepted */
 
@@ -80,7 +81,9 @@ typedef enum vt_put_result { VT_PUT_CREATED, VT_PUT_UPDATED, VT_PUT_UNCHANGED } 
 
 /* Writes p (embedding set; created_at, updated_at, seq are filled in) and returns when it is
  * durable and searchable. Concurrent callers share a commit. UNCHANGED: an equal product is there
- * already, nothing was written. */
+ * already, nothing was written. E_INVALID names the field; E_FULL and E_IO: nothing was written,
+ * and later calls work again when the disk does; E_BUSY: another program is writing the file;
+ * E_NOMEM: perhaps stored but not searchable until it is put again. */
 vt_status vt_catalog_put(vt_catalog *c, vt_product *p, vt_put_result *result,
                          vt_err *err) VT_MUST_USE;
 /* The same for n products in one hand-over; statuses[i], results[i] and errs[i] tell of each (an
@@ -91,13 +94,16 @@ void vt_catalog_put_many(vt_catalog *c, vt_product *p, size_t n, vt_status *stat
  * room for dim floats. What makes re-indexing compute nothing. */
 vt_status vt_catalog_vector(vt_catalog *c, const char *id, const vt_hash *image, float *embedding,
                             bool *found, vt_err *err) VT_MUST_USE;
+/* The product with its embedding; the caller releases it. E_NOT_FOUND. */
 vt_status vt_catalog_get(vt_catalog *c, const char *id, vt_product *out, vt_err *err) VT_MUST_USE;
+/* E_NOT_FOUND, E_FULL, E_IO, E_BUSY. Its change number is used up: seq never goes back. */
 vt_status vt_catalog_delete(vt_catalog *c, const char *id, vt_err *err) VT_MUST_USE;
 
 typedef vt_status (*vt_product_fn)(void *ctx, const vt_product *p, vt_err *err);
 
 /* Products in order of id (bytes), from the first after `after` ("" = from the start), at most
- * limit, that match the filter (NULL: all). fn that fails stops the walk with its status. */
+ * limit, that match the filter (NULL: all), without embeddings. fn is called with no lock held and
+ * may call the catalogue; one that fails stops the walk with its status. */
 vt_status vt_catalog_list(vt_catalog *c, const char *after, size_t limit, const vt_filter *filter,
                           vt_product_fn fn, void *ctx, vt_err *err) VT_MUST_USE;
 

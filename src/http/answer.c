@@ -10,12 +10,12 @@
 
 #include "http/server.h"
 
-void vt_answer_init(vt_answer *a) {
-    *a = (vt_answer){.file = -1};
+void vt_reply_init(vt_reply *a) {
+    *a = (vt_reply){.file = -1};
     vt_buf_init(&a->body, VT_ANSWER_MAX);
 }
 
-void vt_answer_release(vt_answer *a) {
+void vt_reply_release(vt_reply *a) {
     vt_buf_release(&a->body);
     if (a->file >= 0)
         close(a->file);
@@ -36,8 +36,8 @@ static void write_pointer(vt_json *w, const vt_err *err) {
     vt_json_close(w, ']');
 }
 
-void vt_answer_problem(vt_answer *a, unsigned http, const char *code, const vt_err *err,
-                       const char *request_id) {
+void vt_reply_problem(vt_reply *a, unsigned http, const char *code, const vt_err *err,
+                      const char *request_id) {
     a->http = http;
     a->content_type = "application/problem+json";
     vt_buf_clear(&a->body);

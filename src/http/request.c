@@ -17,9 +17,10 @@
 
 #include "http/server.h"
 
-#define KEEP_ALIVE_SECONDS                                                                         \
-    60 /* for the next request to come whole: a drip gains nothing over idling */
-#define ANSWER_SECONDS 300 /* for the client to read the answer */
+/* For the next request on a connection to come whole. One deadline for idling and for sending its
+ * head: who drips gains nothing over who is silent. */
+#define KEEP_ALIVE_SECONDS 60
+#define ANSWER_SECONDS     300 /* for the client to read the answer */
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
@@ -69,7 +70,7 @@ void *vt_request_begin(void *cls, const char *uri, struct MHD_Connection *c) {
     r->body.budget = &h->budget;
     r->body.max = h->o.max_body;
     r->job.owner = r;
-    vt_answer_init(&r->answer);
+    vt_reply_init(&r->answer);
     vt_metrics_begin(h->metrics);
     pthread_mutex_lock(&h->lock);
     h->in_flight++;
@@ -85,7 +86,7 @@ static const char *shown_target(const vt_request *r) {
 }
 
 static void fail_with(vt_request *r, unsigned http, const char *code, const vt_err *err) {
-    vt_answer_problem(&r->answer, http, code, err, r->id);
+    vt_reply_problem(&r->answer, http, code, err, r->id);
     r->failed = true;
     if (http >= 500)
         vt_log_say(r->http->log, VT_LOG_WARN, "http", "%s %.256s: %u %s: %s (%s)", r->method,
@@ -101,7 +102,7 @@ void vt_request_resume(vt_request *r) {
     MHD_resume_connection(r->connection);
 }
 
-static struct MHD_Response *make_response(vt_answer *a) {
+static struct MHD_Response *make_response(vt_reply *a) {
     struct MHD_Response *response;
     if (a->file >= 0) {
         response = MHD_create_response_from_fd64(a->file_bytes, a->file);
@@ -116,7 +117,7 @@ static struct MHD_Response *make_response(vt_answer *a) {
 }
 
 static bool add_fields(const vt_request *r, struct MHD_Response *response) {
-    const vt_answer *a = &r->answer;
+    const vt_reply *a = &r->answer;
     bool closing = r->close || atomic_load(&r->http->stopping);
     bool allow = a->http == MHD_HTTP_METHOD_NOT_ALLOWED || a->http == MHD_HTTP_NO_CONTENT;
     enum MHD_Result ok = MHD_add_response_header(response, "Server", "vitrine");
@@ -265,7 +266,7 @@ static void take_body(vt_request *r, const char *data, size_t *size) {
 
 static void run_route(vt_request *r) {
     vt_err err = {0};
-    vt_answer *a = &r->answer;
+    vt_reply *a = &r->answer;
     vt_status status = r->route->run(r, atomic_load(&r->http->engine), &err);
     if (status != VT_OK) {
         vt_request_fail(r, &err);
@@ -314,7 +315,9 @@ static enum MHD_Result finish_body(vt_request *r) {
     /* Suspended first: from the submission on, the worker may resume it at any moment. */
     MHD_suspend_connection(r->connection);
     if (!vt_jobs_submit(r->http->workers, &r->job)) {
-        refuse_busy(r, "the server is busy: its queue of requests is full");
+        refuse_busy(r, atomic_load(&r->http->stopping)
+                           ? "the server is stopping"
+                           : "the server is busy: its queue of requests is full");
         vt_request_resume(r);
     }
     return MHD_YES;
@@ -370,7 +373,7 @@ void vt_request_end(void *cls, struct MHD_Connection *c, void **context,
         vt_upload_abandon(r->upload);
     vt_body_release(&r->body);
     vt_target_release(&r->target);
-    vt_answer_release(&r->answer);
+    vt_reply_release(&r->answer);
     free(r->raw_target);
     free(r);
     pthread_mutex_lock(&h->lock);

@@ -25,8 +25,8 @@ vt_status vt_route_ready(vt_request *r, vt_engine *e, vt_err *err) {
     if (e == NULL || atomic_load(&r->http->stopping)) {
         (void)vt_fail(err, VT_E_BUSY,
                       e == NULL ? "the server is starting" : "the server is stopping");
-        vt_answer_problem(&r->answer, MHD_HTTP_SERVICE_UNAVAILABLE,
-                          e == NULL ? VT_CODE_STARTING : vt_status_code(VT_E_BUSY), err, r->id);
+        vt_reply_problem(&r->answer, MHD_HTTP_SERVICE_UNAVAILABLE,
+                         e == NULL ? VT_CODE_STARTING : vt_status_code(VT_E_BUSY), err, r->id);
         return VT_OK;
     }
     write_status(&r->answer.body, "ready");

@@ -152,19 +152,19 @@ void vt_jobs_close(vt_jobs *q); /* stops too; NULL is allowed */
 
 #define VT_ANSWER_MAX ((size_t)64 << 20)
 
-typedef struct vt_answer {
+typedef struct vt_reply {
     unsigned http; /* 0: none yet */
     const char *content_type;
     vt_buf body;
     int file; /* -1, or a file that holds the body instead (owned) */
     uint64_t file_bytes;
-} vt_answer;
+} vt_reply;
 
-void vt_answer_init(vt_answer *a);
-void vt_answer_release(vt_answer *a);
+void vt_reply_init(vt_reply *a);
+void vt_reply_release(vt_reply *a);
 /* RFC 9457, with `code`, `request_id`, and where the error has a field `pointer` and `errors`. */
-void vt_answer_problem(vt_answer *a, unsigned http, const char *code, const vt_err *err,
-                       const char *request_id);
+void vt_reply_problem(vt_reply *a, unsigned http, const char *code, const vt_err *err,
+                      const char *request_id);
 
 /* ---- metrics (metrics.c) ------------------------------------------------------------------ */
 
@@ -212,7 +212,7 @@ struct vt_request {
     vt_body body;
     vt_upload *upload; /* NULL but in an import */
     vt_job job;
-    vt_answer answer;
+    vt_reply answer;
 };
 
 /* Turns the answer into the problem that err tells, with the status and code of its row. */
@@ -279,7 +279,7 @@ void vt_spool_init(vt_spool *s);
 void vt_spool_release(vt_spool *s);
 void vt_spool_append(vt_spool *s, const char *bytes, size_t n);
 /* Moves what was written into the answer. */
-vt_status vt_spool_finish(vt_spool *s, vt_answer *a, vt_err *err) VT_MUST_USE;
+vt_status vt_spool_finish(vt_spool *s, vt_reply *a, vt_err *err) VT_MUST_USE;
 
 #define VT_UPLOADS_MAX 4 /* imports at a time; each has a feeding thread of its own */
 

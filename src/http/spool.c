@@ -63,7 +63,7 @@ void vt_spool_append(vt_spool *s, const char *bytes, size_t n) {
     (void)!vt_buf_status(&s->buffer, "a line of results", &s->failed);
 }
 
-vt_status vt_spool_finish(vt_spool *s, vt_answer *a, vt_err *err) {
+vt_status vt_spool_finish(vt_spool *s, vt_reply *a, vt_err *err) {
     if (s->failed.status == VT_OK && s->file >= 0)
         (void)!flush(s, &s->failed);
     if (s->failed.status != VT_OK) {

@@ -74,6 +74,8 @@ vt_status vt_text_init(vt_text *t, const vt_clip_config *c, const char *dir, vt_
 }
 
 void vt_text_release(vt_text *t) {
+    if (t->width == 0) /* opening failed before its turn came */
+        return;
     vt_vocab_release(&t->vocab);
     vt_tower_close(t->tower);
     vt_mat_close(t->projection);

@@ -81,6 +81,8 @@ vt_status vt_vision_init(vt_vision *v, const vt_clip_config *c, vt_weights *w) {
 }
 
 void vt_vision_release(vt_vision *v) {
+    if (v->width == 0) /* opening failed before its turn came */
+        return;
     vt_tower_close(v->tower);
     vt_mat_close(v->embedding);
     vt_mat_close(v->projection);

@@ -4,9 +4,10 @@
  * what was committed survives power loss. Checkpoints are ours alone (wal_autocheckpoint=0), run by
  * the writer's thread when it is idle or the log is long, so that no caller's commit pays for one.
  *
- * Each change runs in a savepoint: one that fails is undone by itself and the others of its group
- * go on. An I/O error or a full disk may make SQLite roll the whole transaction back on its own;
- * commit notices (autocommit is on again) and fails, since some changes are gone.
+ * Each change writes with one statement, which SQLite undoes by itself where it fails, so that the
+ * others of its group go on (a savepoint around it would do the same work twice). An I/O error or a
+ * full disk may make SQLite roll the whole transaction back on its own: autocommit is on again, and
+ * the rest of the group and its commit fail, since some changes are gone.
  *
  * seq: counted in memory, written to `meta` with each commit that changed something. A transaction
  * that fails does not give its numbers back: after a failed fsync its frames may still be on disk
@@ -19,9 +20,6 @@ enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
     STMT_ROLLBACK,
-    STMT_SAVE,
-    STMT_RELEASE,
-    STMT_UNDO,
     STMT_FIND,
     STMT_INSERT,
     STMT_UPDATE,
@@ -35,9 +33,6 @@ static const char *const SQL[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_SAVE] = "SAVEPOINT change",
-    [STMT_RELEASE] = "RELEASE change",
-    [STMT_UNDO] = "ROLLBACK TO change",
     [STMT_FIND] = "SELECT " VT_ROW_COLUMNS ", embedding FROM product WHERE id = ?1",
     [STMT_INSERT] = "INSERT INTO product (id, seq, name, description, image_url, category, price, "
                     "attributes, image_hash, created_at, updated_at, embedding) "
@@ -208,28 +203,17 @@ vt_status vt_store_commit(vt_store *s, vt_err *err) {
     return status;
 }
 
-/* Outside a transaction a savepoint would open one of its own and its release commit it. */
+/* Around each change. Outside a transaction its statement would commit by itself. */
 static vt_status begin_change(vt_store *s, vt_stored *out, vt_err *err) {
     *out = (vt_stored){0};
-    if (sqlite3_get_autocommit(s->db))
-        return given_up(s, err);
-    return vt_sql_run(s->stmts[STMT_SAVE], "begin a change", err);
+    return sqlite3_get_autocommit(s->db) ? given_up(s, err) : VT_OK;
 }
 
-/* Ends the savepoint of one change, undoing it where it failed. */
-static vt_status end_change(vt_store *s, vt_status status, vt_err *err) {
-    vt_err ignored;
-    if (sqlite3_get_autocommit(s->db)) { /* SQLite has undone the whole transaction */
+static vt_status end_change(vt_store *s, vt_status status, const vt_stored *out) {
+    if (sqlite3_get_autocommit(s->db)) /* SQLite has undone the whole transaction */
         s->disk_status = status == VT_E_FULL ? VT_E_FULL : VT_E_IO;
-        return status;
-    }
-    if (status != VT_OK) {
-        if (vt_sql_run(s->stmts[STMT_UNDO], "undo a change", &ignored) != VT_OK ||
-            vt_sql_run(s->stmts[STMT_RELEASE], "undo a change", &ignored) != VT_OK)
-            rollback(s);
-        return status;
-    }
-    return vt_sql_run(s->stmts[STMT_RELEASE], "write a product", err);
+    s->changed = s->changed || (status == VT_OK && out->changed);
+    return status;
 }
 
 /* The stored product of this id; *found tells. */
@@ -297,9 +281,7 @@ vt_status vt_store_put(vt_store *s, vt_product *p, uint64_t indexed, vt_stored *
     if (status != VT_OK)
         return status;
     status = put(s, p, indexed, out, err);
-    status = end_change(s, status, err);
-    s->changed = s->changed || (status == VT_OK && out->changed);
-    return status;
+    return end_change(s, status, out);
 }
 
 static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err *err) {
@@ -328,9 +310,7 @@ vt_status vt_store_delete(vt_store *s, const char *id, vt_stored *out, vt_err *e
     if (status != VT_OK)
         return status;
     status = delete_row(s, id, out, err);
-    status = end_change(s, status, err);
-    s->changed = s->changed || (status == VT_OK && out->changed);
-    return status;
+    return end_change(s, status, out);
 }
 
 /* ---- checkpoint ------------------------------------------------------------------------- */

@@ -165,6 +165,37 @@ static void a_statement_that_fails_fails_its_product_alone(void **state) {
     vt_catalog_close(c);
 }
 
+/* What SQLite does by itself after some errors of the disk: the group's transaction is gone, and
+ * what comes after must not be written outside of it. */
+static void a_transaction_that_is_lost_fails_its_whole_group(void **state) {
+    vt_catalog *c = catalog_open(*state);
+    vt_product p[5];
+    vt_status statuses[5];
+    vt_put_result results[5];
+    vt_err errs[5];
+    vt_catalog_stats stats;
+    run_sql(*state, "CREATE TRIGGER no BEFORE INSERT ON product WHEN NEW.id = 'product-00002' "
+                    "BEGIN SELECT RAISE(ROLLBACK, 'lost'); END");
+    for (unsigned i = 0; i < 5; i++)
+        product_make(&p[i], i, 0);
+    vt_catalog_put_many(c, p, 5, statuses, results, errs);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_not_equal(statuses[i], VT_OK);
+    assert_int_equal(statuses[4], VT_E_IO);
+    vt_catalog_describe(c, &stats);
+    assert_int_equal(stats.products, 0);
+    assert_int_equal(stats.generation, 0);
+    assert_int_equal(put_made(c, 1, 0), VT_PUT_CREATED);
+    for (int i = 0; i < 5; i++)
+        vt_product_release(&p[i]);
+    vt_catalog_close(c);
+    assert_sound(*state);
+    c = catalog_open(*state);
+    vt_catalog_describe(c, &stats);
+    assert_int_equal(stats.products, 1);
+    vt_catalog_close(c);
+}
+
 static void what_is_deleted_is_gone_and_its_number_does_not_come_back(void **state) {
     vt_catalog *c = catalog_open(*state);
     vt_product p;
@@ -441,6 +472,7 @@ int main(void) {
         IN_FOLDER(an_invalid_product_is_refused_and_the_rest_of_its_batch_is_not),
         IN_FOLDER(of_an_id_that_comes_twice_the_later_wins),
         IN_FOLDER(a_statement_that_fails_fails_its_product_alone),
+        IN_FOLDER(a_transaction_that_is_lost_fails_its_whole_group),
         IN_FOLDER(what_is_deleted_is_gone_and_its_number_does_not_come_back),
         IN_FOLDER(a_vector_is_given_back_for_the_same_picture_only),
         IN_FOLDER(a_list_goes_by_id_in_pages),

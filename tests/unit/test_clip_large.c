@@ -114,15 +114,9 @@ static void a_model_of_full_size_has_the_reference_vectors(void **state) {
     json_t *index;
     vt_clip *m;
     vt_err err;
-    if (!dir || !shared) {
-        print_message("# skipped: VT_LARGE_MODEL names no model folder\n");
-        skip();
-    }
     name = recorded_as(dir);
-    if (!name) {
-        print_message("# skipped: nothing is recorded for the model in %s\n", dir);
-        skip();
-    }
+    if (!name)
+        fail_msg("nothing is recorded for the model in %s", dir);
     read_into(&index_text, "%s/oracle/expected/%s/index.json", shared, name);
     read_into(&texts, "%s/oracle/expected/%s/text.f32", shared, name);
     read_into(&images, "%s/oracle/expected/%s/image.f32", shared, name);
@@ -145,6 +139,10 @@ int main(void) {
         cmocka_unit_test(a_model_of_full_size_has_the_reference_vectors),
     };
     vt_err err;
+    if (!getenv("VT_LARGE_MODEL") || !getenv("VT_SHARED")) {
+        puts("1..0 # SKIP VT_LARGE_MODEL names no model folder");
+        return 0;
+    }
     if (vt_vec_init(NULL, &err) != VT_OK)
         return 1;
     return cmocka_run_group_tests_name("clip_large", tests, NULL, NULL);

@@ -25,7 +25,7 @@ static vt_status open_regular(const char *path, int *fd, size_t *size, vt_err *e
 
 vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) {
     int fd;
-    size_t size;
+    size_t size = 0;
     void *data;
     vt_status s = open_regular(path, &fd, &size, err);
     *out = (vt_map){0};
@@ -65,7 +65,7 @@ static vt_status read_all(int fd, const char *path, vt_buf *out, vt_err *err) {
 
 vt_status vt_file_read(const char *path, vt_buf *out, vt_err *err) {
     int fd;
-    size_t size;
+    size_t size = 0;
     vt_status s = open_regular(path, &fd, &size, err);
     if (s != VT_OK)
         return s;

@@ -27,7 +27,8 @@ static void errors_are_one_line_and_show_a_cut(void **state) {
     assert_int_equal(vt_fail_prefix(&err, "outer %d", 1), VT_E_IO);
     assert_string_equal(err.text, "outer 1: inner");
     vt_fail(&err, VT_E_IO, "host a\xff\xc3(\xc3\xa9");
-    assert_string_equal(err.text, "host a?" "?(\xc3\xa9");
+    assert_string_equal(err.text, "host a?"
+                                  "?(\xc3\xa9");
     assert_int_equal(vt_fail_errno(&err, ENOSPC, "cannot write %s", "f"), VT_E_FULL);
     assert_non_null(strstr(err.text, "cannot write f: No space left"));
 }

@@ -20,6 +20,7 @@
 /* For the next request on a connection to come whole. One deadline for idling and for sending its
  * head: who drips gains nothing over who is silent. */
 #define KEEP_ALIVE_SECONDS 60
+#define LAST_SECONDS       1   /* where no more can come than what has been read already */
 #define ANSWER_SECONDS     300 /* for the client to read the answer */
 
 /* ---- beginning ---------------------------------------------------------------------------- */
@@ -360,6 +361,14 @@ static void count_and_log(const vt_request *r, bool answered) {
                shown_target(r), http, seconds * 1e3, answered ? "" : ", client went away", r->id);
 }
 
+/* A client may close its side right behind its request. libmicrohttpd 0.9.75 (edge-triggered epoll)
+ * then misses the end of the stream, and the connection would idle for the whole keep-alive. */
+static bool client_has_finished(struct MHD_Connection *c) {
+    char byte;
+    int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void vt_request_end(void *cls, struct MHD_Connection *c, void **context,
                     enum MHD_RequestTerminationCode how) {
     vt_http *h = cls;
@@ -368,7 +377,7 @@ void vt_request_end(void *cls, struct MHD_Connection *c, void **context,
     if (r == NULL)
         return;
     count_and_log(r, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    vt_conn_expire(r->conn, KEEP_ALIVE_SECONDS);
+    vt_conn_expire(r->conn, client_has_finished(c) ? LAST_SECONDS : KEEP_ALIVE_SECONDS);
     if (r->upload != NULL)
         vt_upload_abandon(r->upload);
     vt_body_release(&r->body);

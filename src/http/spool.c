@@ -27,14 +27,23 @@ void vt_spool_release(vt_spool *s) {
     s->file = -1;
 }
 
+/* mkostemp and unlink rather than O_TMPFILE, which overlayfs has only learnt in 2022. */
 static vt_status open_file(vt_spool *s, vt_err *err) {
     const char *dir = getenv("TMPDIR");
-    if (dir == NULL || dir[0] == '\0')
-        dir = "/tmp";
-    s->file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (s->file >= 0)
-        return VT_OK;
-    return vt_fail_errno(err, errno, "cannot keep the results of an import in %s", dir);
+    char *path = vt_path_join(dir == NULL || dir[0] == '\0' ? "/tmp" : dir, "vitrine-XXXXXX");
+    if (path == NULL)
+        return vt_fail_nomem(err, 1);
+    vt_status status = VT_OK;
+    s->file = mkostemp(path, O_CLOEXEC);
+    if (s->file < 0) {
+        status = vt_fail_errno(err, errno, "cannot keep the results of an import in %s", path);
+        if (status == VT_E_NOT_FOUND) /* a folder of ours, not what the client asked for */
+            status = err->status = VT_E_IO;
+    } else {
+        (void)unlink(path);
+    }
+    free(path);
+    return status;
 }
 
 static vt_status flush(vt_spool *s, vt_err *err) {

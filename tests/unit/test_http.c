@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake_engine.h"
@@ -347,6 +347,20 @@ static void test_pipelined_requests_are_answered_in_order(void **state) {
     close(fd);
 }
 
+/* A client that closes its side behind its requests gets its answers, and then the end. */
+static void test_half_closed_connection(void **state) {
+    fixture *f = *state;
+    int fd = client_connect(f->port);
+    client_puts(fd,
+                "GET /livez" HOST "\r\nGET /api/v1/collections" HOST "\r\nGET /livez" HOST "\r\n");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    expect(client_read(fd), 200, "{\"status\":\"ok\"}");
+    expect(client_read(fd), 200, "collections");
+    expect(client_read(fd), 200, "{\"status\":\"ok\"}");
+    assert_true(client_closed(fd));
+    close(fd);
+}
+
 /* ---- the server itself -------------------------------------------------------------------- */
 
 static void test_starting(void **state) {
@@ -470,6 +484,7 @@ int main(void) {
         cmocka_unit_test(test_head_is_get_without_a_body),
         cmocka_unit_test(test_fields_of_every_answer),
         cmocka_unit_test(test_pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(test_half_closed_connection),
         cmocka_unit_test(test_starting),
         cmocka_unit_test(test_metrics_count_by_route),
         cmocka_unit_test(test_openapi_describes_every_route),

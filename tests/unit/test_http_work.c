@@ -131,6 +131,23 @@ static void test_long_import(void **state) {
     close(fd);
 }
 
+/* The results have no place to go: the import is done, and its answer says what is missing. */
+static void test_import_whose_results_cannot_be_kept(void **state) {
+    fixture *f = *state;
+    enum { N = 3000 };
+    vt_buf lines;
+    vt_buf_init(&lines, 1 << 20);
+    for (int i = 0; i < N; i++)
+        vt_buf_printf(&lines, "{\"id\":\"%d\",\"name\":\"n\"}\n", i);
+    assert_int_equal(setenv("TMPDIR", "/nowhere", 1), 0);
+    answer a = client_post(f->port, PATH, LINES, lines.data);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    vt_buf_release(&lines);
+    assert_non_null(strstr(a.body, "\"code\":\"io_error\""));
+    expect(a, 500, "after 3000 lines: cannot keep the results of an import in /nowhere/");
+    assert_int_equal(fake_engine_products(f->engine), N);
+}
+
 static void test_line_longer_than_the_limit(void **state) {
     fixture *f = *state;
     char *body = vt_alloc(1, 300100);
@@ -354,6 +371,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_import_wants_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_import, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_whose_results_cannot_be_kept, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_line_longer_than_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_import_holds_the_client_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_imports_at_a_time, set_up, tear_down),

@@ -25,7 +25,8 @@ static uint16_t start_server(void) {
     return vt_http_port(http); /* both live as long as the process */
 }
 
-static int open_connection(uint16_t port) {
+/* -1: a signal came in between (libFuzzer's timer); the caller tries again. */
+static int try_connection(uint16_t port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     /* Closed with a reset: the server sees it at once, and no port stays in TIME_WAIT. */
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -33,9 +34,23 @@ static int open_connection(uint16_t port) {
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
-        connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
         abort();
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    if (errno != EINTR) {
+        perror("fuzz_request: cannot connect");
+        abort();
+    }
+    close(fd);
+    return -1;
+}
+
+static int open_connection(uint16_t port) {
+    int fd;
+    do {
+        fd = try_connection(port);
+    } while (fd < 0);
     return fd;
 }
 

@@ -43,8 +43,9 @@ static vt_status serve(vt_options *o, vt_log *log, const sigset_t *signals, vt_e
         s = vt_engine_open(&engine_opts, log, &e, err);
     if (s == VT_OK) {
         vt_http_attach(http, e);
-        vt_log_stage(log, "ready", vt_seconds_since(begun), "http://%s:%u", http_opts.bind,
-                     vt_http_port(http));
+        bool ipv6 = strchr(http_opts.bind, ':') != NULL;
+        vt_log_stage(log, "ready", vt_seconds_since(begun), "http://%s%s%s:%u", ipv6 ? "[" : "",
+                     http_opts.bind, ipv6 ? "]" : "", vt_http_port(http));
         sigwait(signals, &received);
         vt_log_say(log, VT_LOG_INFO, "stop", "%s: answering what was accepted",
                    strsignal(received));

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ typedef struct session {
     vt_import *import;
     vt_progress progress;
     bool json;
-    uint64_t bytes; /* read so far; written by the reader, told by workers: see tell_line */
+    atomic_ullong bytes, fed; /* read so far, and lines in them: the reader's, read by tell_line */
     uint64_t lines, failed, encoded, created, updated, unchanged;
 } session;
 
@@ -63,6 +64,12 @@ static void count(session *s, const vt_import_line *l) {
     s->unchanged += strcmp(l->result->result, "unchanged") == 0;
 }
 
+/* Bytes of the lines told: those read, less the share of the lines still under way. */
+static uint64_t bytes_done(session *s) {
+    double fed = (double)atomic_load(&s->fed);
+    return fed > 0 ? (uint64_t)((double)atomic_load(&s->bytes) * (double)s->lines / fed) : 0;
+}
+
 /* vt_import_fn: called for one line at a time. */
 static void tell_line(void *ctx, const vt_import_line *l) {
     session *s = ctx;
@@ -74,8 +81,7 @@ static void tell_line(void *ctx, const vt_import_line *l) {
         fprintf(stderr, "line %llu%s%s: %s%s%s\n", (unsigned long long)l->line, *l->id ? ", " : "",
                 l->id, l->err->field, *l->err->field ? ": " : "", l->err->text);
     }
-    vt_progress_tell(&s->progress, s->lines, s->failed,
-                     __atomic_load_n(&s->bytes, __ATOMIC_RELAXED));
+    vt_progress_tell(&s->progress, s->lines, s->failed, bytes_done(s));
 }
 
 /* vt_row_fn: a record that could not be read goes the same way as one that could not be stored, so
@@ -83,6 +89,7 @@ static void tell_line(void *ctx, const vt_import_line *l) {
 static vt_status take_row(void *ctx, uint64_t line, const char *json, size_t n, const vt_err *why,
                           vt_err *err) {
     session *s = ctx;
+    atomic_fetch_add(&s->fed, 1);
     return json ? vt_import_feed(s->import, line, json, n, err)
                 : vt_import_feed_error(s->import, line, why, err);
 }
@@ -98,10 +105,10 @@ static vt_status read_rows(int fd, const char *path, vt_rows *rows, session *s, 
             return vt_fail_errno(err, errno, "cannot read %s", path);
         if (n == 0)
             return vt_rows_finish(rows, err);
+        atomic_fetch_add(&s->bytes, (unsigned long long)n);
         status = vt_rows_feed(rows, piece, (size_t)n, err);
         if (status != VT_OK)
             return status;
-        __atomic_fetch_add(&s->bytes, (uint64_t)n, __ATOMIC_RELAXED);
     }
     return VT_OK;
 }

@@ -128,7 +128,8 @@ void vt_json_init(vt_json *w, vt_buf *out);
 void vt_json_open(vt_json *w, char bracket);  /* '{' or '[' */
 void vt_json_close(vt_json *w, char bracket); /* '}' or ']' */
 void vt_json_key(vt_json *w, const char *key);
-void vt_json_str(vt_json *w, const char *s); /* NULL writes null; s is valid UTF-8 */
+/* NULL writes null. Bytes that are not UTF-8 become U+FFFD, so that what is written is JSON. */
+void vt_json_str(vt_json *w, const char *s);
 void vt_json_strn(vt_json *w, const char *s, size_t n);
 void vt_json_int(vt_json *w, int64_t v);
 /* significant digits, 0: the fewest that read back as v. Not finite writes null. */

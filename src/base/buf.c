@@ -54,6 +54,8 @@ void vt_buf_printf(vt_buf *b, const char *fmt, ...) {
     va_start(args, fmt);
     n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
+    if (n < 0 && b->failed == VT_OK)
+        b->failed = VT_E_TOO_LARGE; /* above INT_MAX bytes */
     if (n < 0 || !reserve(b, (size_t)n))
         return;
     va_start(args, fmt);

@@ -62,18 +62,33 @@ void vt_json_close(vt_json *w, char bracket) {
     w->comma = true;
 }
 
+/* Length of the character at s; 0 where there is none that JSON may hold. */
+static size_t character(const char *s, size_t n) {
+    size_t len = 1;
+    while (len < 4 && len < n && !vt_utf8_valid(s, len))
+        len++;
+    return vt_utf8_valid(s, len) ? len : 0;
+}
+
+/* A byte that is not UTF-8, as a folder's name may have one, becomes U+FFFD: one reader that
+ * refuses the whole line is worse than one wrong character. */
 static void quote(vt_buf *out, const char *s, size_t n) {
     size_t start = 0;
     vt_buf_append(out, "\"", 1);
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        size_t len = c < 0x80 ? 1 : character(s + i, n - i);
+        if (len > 0 && c >= 0x20 && c != '"' && c != '\\') {
+            i += len - 1;
             continue;
+        }
         vt_buf_append(out, s + start, i - start);
         if (c == '"' || c == '\\')
             vt_buf_append(out, (char[2]){'\\', (char)c}, 2);
         else if (c == '\n')
             vt_buf_append(out, "\\n", 2);
+        else if (len == 0)
+            vt_buf_puts(out, "\\ufffd");
         else
             vt_buf_printf(out, "\\u%04x", c);
         start = i + 1;

@@ -89,10 +89,14 @@ static void say_args(vt_log *log, vt_log_level level, const char *stage, double 
                      const char *fmt, va_list args) VT_PRINTF(5, 0);
 static void say_args(vt_log *log, vt_log_level level, const char *stage, double seconds,
                      const char *fmt, va_list args) {
-    char text[1024];
+    char text[8192]; /* two paths and what there is to say of them */
+    int n;
     if (!log || level < log->least)
         return;
-    if (vsnprintf(text, sizeof text, fmt, args) >= 0)
+    n = vsnprintf(text, sizeof text, fmt, args);
+    if (n >= (int)sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
+    if (n >= 0)
         say(log, level, stage, seconds, text);
 }
 

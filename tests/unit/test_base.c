@@ -142,6 +142,11 @@ static void json_writer_agrees_with_the_reader(void **state) {
     assert_string_equal(json_string_value(json_object_get(v, "last")), "xy");
     vt_buf_clear(&b);
     vt_json_init(&w, &b);
+    vt_json_str(&w, "a\xff\xc3(\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf0\x9f\x98");
+    assert_string_equal(b.data, "\"a\\ufffd\\ufffd(\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"
+                                "\\ufffd\\ufffd\\ufffd\"");
+    vt_buf_clear(&b);
+    vt_json_init(&w, &b);
     vt_json_value(&w, v);
     assert_memory_equal(b.data, "{\"last\":\"xy\",\"list\":[-9223372036854775808,", 42);
     json_decref(v);
@@ -329,6 +334,11 @@ static void log_writes_json_lines(void **state) {
     assert_string_equal(json_string_value(json_object_get(v, "message")), "3 \"tensors\"");
     assert_true(json_number_value(json_object_get(v, "seconds")) == 0.25);
     json_decref(v);
+    vt_log_say(log, VT_LOG_INFO, "long", "%9000d", 7); /* blanks */
+    n = read(fds[0], line, sizeof line);
+    for (ssize_t more = n; more == (ssize_t)sizeof line; n = more > 0 ? more : n)
+        more = read(fds[0], line, sizeof line);
+    assert_memory_equal(line + n - 6, "...\"}\n", 6);
     vt_log_close(log);
     vt_log_say(NULL, VT_LOG_ERROR, "x", "a NULL log says nothing");
     close(fds[0]);

@@ -89,6 +89,8 @@ static void tell_line(void *ctx, const vt_import_line *l) {
 static vt_status take_row(void *ctx, uint64_t line, const char *json, size_t n, const vt_err *why,
                           vt_err *err) {
     session *s = ctx;
+    if (interrupted) /* the rest of a piece may be hundreds of downloads */
+        return VT_OK;
     atomic_fetch_add(&s->fed, 1);
     return json ? vt_import_feed(s->import, line, json, n, err)
                 : vt_import_feed_error(s->import, line, why, err);

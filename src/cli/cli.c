@@ -2,6 +2,9 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 typedef struct command {
     const char *name;
     unsigned bit;
@@ -43,10 +46,10 @@ static void print_usage(FILE *out) {
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-18s %s\n", commands[i].usage, commands[i].summary);
     fputs(
-        "\nvitrine COMMAND --help tells its options. An option may also be given as an "
-        "environment\n"
-        "variable (--cache-mb: VITRINE_CACHE_MB) or as a line of the file named by --config\n"
-        "(cache-mb = 64); a flag goes before the environment, the environment before the file.\n\n"
+        "\nvitrine COMMAND --help tells its options. Those from --data to --log-format may also\n"
+        "be given as environment variables (--cache-mb: VITRINE_CACHE_MB) or as lines of the file\n"
+        "named by --config (cache-mb = 64); a flag goes before the environment, the environment\n"
+        "before the file.\n\n"
         "exit codes: 0 done; 1 done in part (lines failed, check found something); 2 wrong usage\n"
         "or input; 3 not found; 4 a download failed or was refused; 5 model unusable or not the\n"
         "catalogue's; 6 storage locked, full, busy or failing; 7 data corrupt; 8 out of memory or\n"
@@ -96,13 +99,21 @@ static int run(const command *c, int argc, char **argv) {
         print_error(&o, &err);
         code = vt_status_exit(s);
     }
-    if (fflush(stdout) != 0 && code == 0) /* a full disk behind > must not look like success */
-        code = vt_status_exit(VT_E_IO);
     vt_options_release(&o);
     return code;
 }
 
-int vt_cli_main(int argc, char **argv) {
+/* A descriptor 0, 1 or 2 that our parent closed would be the number of the next file or socket we
+ * open, and answers and log lines would be written into that. The stand-in cannot be used either
+ * way round, so that reading or writing still fails. */
+static bool hold_standard_descriptors(void) {
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+static int dispatch(int argc, char **argv) {
     const command *c = argc > 1 ? find_command(argv[1]) : NULL;
     if (c)
         return run(c, argc - 1, argv + 1);
@@ -118,4 +129,15 @@ int vt_cli_main(int argc, char **argv) {
         fprintf(stderr, "vitrine: unknown command \"%s\"\n\n", argv[1]);
     print_usage(stderr);
     return vt_status_exit(VT_E_INVALID);
+}
+
+int vt_cli_main(int argc, char **argv) {
+    int code = hold_standard_descriptors() ? dispatch(argc, argv) : vt_status_exit(VT_E_IO);
+    /* A full disk behind > must not look like success. ferror: what an earlier flush could not
+     * write is gone from the buffer. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+        fputs("vitrine: cannot write to standard output\n", stderr);
+        code = vt_status_exit(VT_E_IO);
+    }
+    return code;
 }

@@ -26,6 +26,8 @@ vt_status vt_command_version(vt_options *o, int *code, vt_err *err);
 /* Opens the engine for a command of one answer: its start-up log is told only where --log-level
  * was given. */
 vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) VT_MUST_USE;
+/* A word that a command would ignore is a mistake (check FOLDER, where --data FOLDER was meant). */
+vt_status vt_refuse_words(const vt_options *o, const char *command, vt_err *err) VT_MUST_USE;
 /* A JSON answer for a person: one "path: value" a line. */
 void vt_print_json(const vt_buf *answer);
 

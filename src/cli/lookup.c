@@ -8,9 +8,17 @@ enum { ANSWER_MAX = 256 << 20, IMAGE_MAX = 20 * 1000 * 1000 };
 /* ---- printing ------------------------------------------------------------------------------- */
 
 static void print_leaf(const char *path, const json_t *v) {
-    char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("%-28s %s\n", path, json_is_string(v) ? json_string_value(v) : text ? text : "");
-    free(text);
+    vt_buf text;
+    vt_json w;
+    vt_buf_init(&text, ANSWER_MAX);
+    vt_json_init(&w, &text);
+    if (json_is_string(v))
+        vt_buf_puts(&text, json_string_value(v));
+    else
+        vt_json_value(&w, v);
+    if (text.failed == VT_OK)
+        printf("%-28s %s\n", path, text.data);
+    vt_buf_release(&text);
 }
 
 static void print_tree(const char *path, const json_t *v) {
@@ -73,9 +81,15 @@ static void print_hits(const vt_buf *answer) {
 vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) {
     vt_engine_options options;
     vt_status s = vt_options_engine(o, &options, err);
-    if (s == VT_OK && strcmp(o->value[OPT_LOG_LEVEL], vt_option_rows[OPT_LOG_LEVEL].preset) != 0)
+    if (s == VT_OK && o->value[OPT_LOG_LEVEL] != vt_option_rows[OPT_LOG_LEVEL].preset)
         s = vt_options_log(o, log, err);
     return s == VT_OK ? vt_engine_open(&options, *log, e, err) : s;
+}
+
+vt_status vt_refuse_words(const vt_options *o, const char *command, vt_err *err) {
+    if (o->n_words > 0)
+        return vt_fail(err, VT_E_INVALID, "%s takes no argument \"%s\"", command, o->words[0]);
+    return VT_OK;
 }
 
 typedef vt_status (*ask_fn)(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err);
@@ -100,7 +114,8 @@ static vt_status ask(vt_options *o, ask_fn fn, void (*print)(const vt_options *,
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-/* "attributes.size=42": the value is JSON where it parses as JSON, else text. */
+/* "attributes.size=42": the value is JSON where it parses as JSON, else text. Only one of two
+ * values for one key would be looked at, so the second is refused. */
 static vt_status add_filter(json_t *filter, const char *text, vt_err *err) {
     const char *equals = strchr(text, '=');
     char *key;
@@ -112,6 +127,10 @@ static vt_status add_filter(json_t *filter, const char *text, vt_err *err) {
     key = vt_strndup(text, (size_t)(equals - text));
     if (!key)
         return vt_fail_nomem(err, strlen(text));
+    if (json_object_get(filter, key)) {
+        free(key);
+        return vt_fail(err, VT_E_INVALID, "--filter %s: this is filtered by already", text);
+    }
     if (vt_json_parse(equals + 1, strlen(equals + 1), &value, &ignored) != VT_OK)
         value = json_string(equals + 1);
     failed = value ? json_object_set_new(filter, key, value) : -1;
@@ -226,7 +245,8 @@ static vt_status ask_stats(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *
 }
 
 vt_status vt_command_stats(vt_options *o, int *code, vt_err *err) {
-    return ask(o, ask_stats, print_answer, err);
+    vt_status s = vt_refuse_words(o, "stats", err);
+    return s == VT_OK ? ask(o, ask_stats, print_answer, err) : s;
 }
 
 /* ---- model info, check, version
@@ -271,12 +291,16 @@ static void say_finding(void *ctx, bool problem, const char *line) {
 
 vt_status vt_command_check(vt_options *o, int *code, vt_err *err) {
     size_t problems = 0;
-    vt_status s = vt_engine_check(o->value[OPT_DATA], say_finding, o, &problems, err);
+    vt_status s = vt_refuse_words(o, "check", err);
+    if (s == VT_OK)
+        s = vt_engine_check(o->value[OPT_DATA], say_finding, o, &problems, err);
     *code = problems > 0 ? VT_EXIT_PARTLY : 0;
     return s;
 }
 
 vt_status vt_command_version(vt_options *o, int *code, vt_err *err) {
-    printf(o->value[OPT_JSON] ? "{\"version\":\"%s\"}\n" : "vitrine %s\n", VT_VERSION);
-    return VT_OK;
+    vt_status s = vt_refuse_words(o, "version", err);
+    if (s == VT_OK)
+        printf(o->value[OPT_JSON] ? "{\"version\":\"%s\"}\n" : "vitrine %s\n", VT_VERSION);
+    return s;
 }

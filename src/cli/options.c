@@ -76,6 +76,9 @@ static vt_status read_flags(int argc, char **argv, unsigned command, vt_options 
         int which = c - GETOPT_BASE;
         if (c == ':')
             return vt_fail(err, VT_E_INVALID, "%s needs a value", argv[optind - 1]);
+        if (c == '?' && optopt > 0 && optopt < GETOPT_BASE)
+            return vt_fail(err, VT_E_INVALID, "vitrine %s does not know -%c (see --help)", argv[0],
+                           optopt);
         if (which < 0 || which >= OPT_COUNT)
             return vt_fail(err, VT_E_INVALID, "vitrine %s does not know %s (see --help)", argv[0],
                            argv[optind - 1]);
@@ -109,13 +112,17 @@ typedef struct ini_context {
     vt_status status;
 } ini_context;
 
-/* inih's handler: 1 goes on, 0 notes the line. */
+/* inih's handler: 1 goes on, 0 notes the line. It is called again with the same key for an indented
+ * line, which inih takes for the value's continuation: half a list must not pass for the whole. */
 static int take_ini_line(void *ctx, const char *section, const char *key, const char *value) {
     ini_context *c = ctx;
     for (int i = 0; i < OPT_COUNT && c->status == VT_OK; i++) {
         if (vt_option_rows[i].scope != SCOPE_SETTING || strcmp(vt_option_rows[i].name, key) != 0)
             continue;
-        free(c->o->file[i]);
+        if (c->o->file[i]) {
+            c->status = vt_fail(c->err, VT_E_INVALID, "%s: %s has two lines", c->path, key);
+            return 0;
+        }
         c->o->file[i] = vt_strdup(value);
         if (!c->o->file[i])
             c->status = vt_fail_nomem(c->err, strlen(value));
@@ -128,13 +135,18 @@ static int take_ini_line(void *ctx, const char *section, const char *key, const 
 
 static vt_status read_file(const char *path, vt_options *o, vt_err *err) {
     ini_context c = {.o = o, .path = path, .err = err, .status = VT_OK};
-    int line;
+    FILE *f = fopen(path, "re");
+    int line, why;
+    if (!f)
+        return vt_fail_errno(err, errno, "cannot read configuration %s", path);
     errno = 0;
-    line = ini_parse(path, take_ini_line, &c);
+    line = ini_parse_file(f, take_ini_line, &c);
+    why = ferror(f) || line < 0 ? errno : 0;
+    fclose(f);
     if (c.status != VT_OK)
         return c.status;
-    if (line < 0)
-        return vt_fail_errno(err, errno ? errno : EIO, "cannot read configuration %s", path);
+    if (why != 0)
+        return vt_fail_errno(err, why, "cannot read configuration %s", path);
     if (line > 0)
         return vt_fail(err, VT_E_PARSE, "%s: line %d is not `key = value`", path, line);
     return VT_OK;

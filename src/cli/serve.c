@@ -60,9 +60,9 @@ static vt_status serve(vt_options *o, vt_log *log, const sigset_t *signals, vt_e
 vt_status vt_command_serve(vt_options *o, int *code, vt_err *err) {
     vt_log *log = NULL;
     sigset_t signals;
-    vt_status s = o->n_words == 0
-                      ? vt_options_log(o, &log, err)
-                      : vt_fail(err, VT_E_INVALID, "serve takes no argument \"%s\"", o->words[0]);
+    vt_status s = vt_refuse_words(o, "serve", err);
+    if (s == VT_OK)
+        s = vt_options_log(o, &log, err);
     if (s == VT_OK) {
         block_signals(&signals);
         s = serve(o, log, &signals, err);

@@ -4,11 +4,18 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
-from vitrine import BINARY, CATALOGUE, MODEL, TestCase, demo_products, environment, run, run_import, wait_until
+from vitrine import BINARY, CATALOGUE, MODEL, QuietHandler, Shop, TestCase, demo_products, environment, run, run_import
 
 COMMANDS = ["serve", "import", "search", "get", "delete", "stats", "model", "check", "version"]
+
+
+class SlowHandler(QuietHandler):
+    def do_GET(self):
+        time.sleep(0.05)
+        self.send_error(404)
 
 
 class Usage(TestCase):
@@ -28,7 +35,11 @@ class Usage(TestCase):
                            (["serve", "--model", MODEL, "--port", "99999"], "port"),
                            (["search", "x"], "--model"), (["import", "--model", MODEL], "FILE"),
                            (["search", "x", "--model", MODEL, "--top-k", "0"], "top_k"),
-                           (["import", CATALOGUE, "--model", MODEL, "--format", "xml"], "xml")]:
+                           (["import", CATALOGUE, "--model", MODEL, "--format", "xml"], "xml"),
+                           (["check", "folder"], "folder"), (["stats", "word", "--model", MODEL], "word"),
+                           (["version", "word"], "word"), (["serve", "word"], "word"), (["get", "-xy"], "-x"),
+                           (["search", "x", "--model", MODEL, "--category", "a", "--filter", "category=b"],
+                            "category=b")]:
             with self.subTest(args=args):
                 code, _, err = run(*args, env={"VITRINE_DATA": str(self.folder / "d")})
                 self.assertEqual(code, 2, err)
@@ -61,6 +72,61 @@ class Usage(TestCase):
         code, _, err = run("stats", "--config", self.folder / "missing.ini")
         self.assertEqual(code, 3)
         self.assertIn("missing.ini", err)
+
+    def test_a_configuration_is_never_read_in_half(self):
+        config = self.folder / "vitrine.ini"
+        for text in ("model = x\n  y\n", "model = x\nmodel = y\n"):
+            config.write_text(text)
+            code, _, err = run("stats", "--config", config)
+            self.assertEqual(code, 2)
+            self.assertIn("model", err)
+        code, _, err = run("stats", "--config", self.folder)
+        self.assertEqual(code, 6)
+        self.assertIn("directory", err)
+
+    def test_output_that_cannot_be_written_is_exit_6(self):
+        data = self.folder / "data"
+        for args in (["--help"], ["get", "--help"], ["--version"], ["version"],
+                     ["import", CATALOGUE, "--data", data, "--model", MODEL, "--json"],
+                     ["get", demo_products()[0]["id"], "--data", data, "--model", MODEL]):
+            with self.subTest(args=args), open("/dev/full", "w") as full:
+                done = subprocess.run([BINARY, *map(str, args)], env=environment(), stdout=full,
+                                      stderr=subprocess.PIPE)
+                self.assertEqual(done.returncode, 6)
+                self.assertIn(b"standard output", done.stderr)
+
+    def test_closed_descriptors_are_not_taken_for_a_file_of_ours(self):
+        data, source = self.folder / "data", self.folder / "one.jsonl"
+        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        line = dict(demo_products()[0], image=str(CATALOGUE.parent / demo_products()[0]["image"]))
+        source.write_text(json.dumps(line) + "\n")
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed=closed):
+                command = f'exec "$0" import "$@" --json --log-level debug {closed}'
+                done = subprocess.run(["sh", "-c", command, BINARY, source, "--data", data, "--model", MODEL],
+                                      env=environment(), capture_output=True)
+                self.assertEqual(done.returncode, 6 if " >&-" in " " + closed else 0)
+                self.assertRegex((data / "lock").read_text(), r"^\d+\n$")
+        done = subprocess.run(["sh", "-c", 'exec "$0" import - "$@" <&-', BINARY, "--data", data, "--model", MODEL],
+                              env=environment(), capture_output=True)
+        self.assertEqual(done.returncode, 6)
+
+    def test_json_is_json_whatever_a_folder_is_called(self):
+        model = os.fsencode(self.folder) + b"/mod\xffel"
+        os.symlink(MODEL, model)
+        done = subprocess.run([BINARY, "stats", "--json", "--log-level", "debug", "--data", self.folder / "d",
+                               "--model", model], env=environment(), capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(json.loads(done.stdout)["model"]["name"].endswith("/mod\ufffdel"))
+        for line in done.stderr.splitlines():
+            json.loads(line)
+        self.assertIn("mod\ufffdel", json.loads(done.stderr.splitlines()[0])["message"])
+
+    def test_start_up_is_told_where_asked_for(self):
+        ask = ["stats", "--json", "--data", self.folder / "d", "--model", MODEL]
+        self.assertEqual(run(*ask)[2], "")
+        stages = [json.loads(line)["stage"] for line in run(*ask, "--log-level", "info")[2].splitlines()]
+        self.assertIn("model", stages)
 
     def test_wrong_model_folder(self):
         code, _, err = run("model", "info", self.folder)
@@ -101,6 +167,8 @@ class Import(TestCase):
 
         code, out, _ = run("get", first["id"], *ask)
         self.assertEqual((code, json.loads(out)["attributes"]), (0, first["attributes"]))
+        lines = run("get", first["id"], *ask[:-1])[1].splitlines()
+        self.assertIn(["price", str(first["price"])], [line.split(None, 1) for line in lines])
         self.assertEqual(run("delete", first["id"], *ask)[0], 0)
         code, _, err = run("get", first["id"], *ask)
         self.assertEqual((code, json.loads(err)["code"]), (3, "not_found"))
@@ -117,20 +185,22 @@ class Import(TestCase):
                 {"id": "d", "name": "D", "image": "broken.png"},
                 {"id": "e", "name": "E", "image": image, "price": -1},
                 {"id": "f", "name": "F"}, {"id": "g", "name": "G", "image": "http://169.254.169.254/x"},
-                {"id": "h", "name": "H", "image": image, "price": 3.5}]
+                {"id": "i", "name": "I", "image": "none.png"}, {"id": "h", "name": "H", "image": image, "price": 3.5}]
+        (self.folder / "none.png").touch()
         source = self.folder / "rows.jsonl"
         source.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
         code, lines, summary, _ = run_import(self.data, source)
         self.assertEqual(code, 1)
-        self.assertEqual([line["line"] for line in lines], list(range(1, 10)))
+        self.assertEqual([line["line"] for line in lines], list(range(1, 11)))
         self.assertEqual([line["status"] for line in lines],
-                         ["created"] + ["error"] * 7 + ["created"])
-        self.assertEqual([line.get("pointer") for line in lines[1:8]],
-                         ["", "/name", "/image", "/image", "/price", "/image_url", "/image_url"])
-        self.assertEqual([line["code"] for line in lines[1:8]],
+                         ["created"] + ["error"] * 8 + ["created"])
+        self.assertEqual([line.get("pointer") for line in lines[1:9]],
+                         ["", "/name", "/image", "/image", "/price", "/image_url", "/image_url", "/image"])
+        self.assertEqual([line["code"] for line in lines[1:9]],
                          ["bad_syntax", "invalid_request", "not_found", "bad_image", "invalid_request",
-                          "invalid_request", "address_refused"])
-        self.assertEqual((summary["created"], summary["failed"]), (2, 7))
+                          "invalid_request", "address_refused", "invalid_request"])
+        self.assertIn("none.png is empty", lines[8]["detail"])
+        self.assertEqual((summary["created"], summary["failed"]), (2, 8))
 
     def test_csv(self):
         source = self.folder / "shop.csv"
@@ -200,6 +270,23 @@ class Import(TestCase):
         self.assertEqual((again["unchanged"], again["created"]), (len(told), len(lines) - len(told)))
         self.assertEqual(again["encoded"], len(lines) - len(told))
         self.assertEqual(run("check", "--data", self.data)[0], 0)
+
+    def test_an_interrupt_does_not_wait_for_the_lines_read_ahead(self):
+        shop = Shop(self.folder, SlowHandler)
+        self.addCleanup(shop.close)
+        source = self.folder / "many.jsonl"
+        source.write_text("".join(json.dumps({"id": f"p{n}", "name": "P", "image": f"{shop.url}/{n}.png"}) + "\n"
+                                  for n in range(600)))  # all of them in one read
+        self.assertLess(source.stat().st_size, 65536)
+        command = [BINARY, "import", source, "--data", self.data, "--model", MODEL, "--json",
+                   "--workers", "2", "--fetch-allow", "127.0.0.0/8"]
+        child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        rest = child.stdout.read().splitlines()
+        child.stdout.close()
+        self.assertEqual(child.wait(120), 130)
+        self.assertLess(json.loads(rest[-1])["summary"]["lines"], 200)
 
     def test_plain_output_is_lines_for_a_person(self):
         code, out, err = run("import", CATALOGUE, "--data", self.data, "--model", MODEL)

@@ -65,9 +65,9 @@ static vt_status read_local_image(const vt_import *im, json_t *product, vt_buf *
     if (!path)
         return vt_fail_nomem(err, strlen(image));
     s = vt_file_read(path, bytes, &why);
+    if (s == VT_OK && bytes->len == 0) /* no bytes would make the path itself the base64 picture */
+        s = vt_fail(&why, VT_E_IMAGE, "%s is empty", path);
     free(path);
-    if (s == VT_OK && bytes->len == 0) /* no bytes would mean: take the member for base64 */
-        s = vt_fail(&why, VT_E_INVALID, "image file %s is empty", image);
     return s == VT_OK ? s : vt_fail_field(err, s, "/image", "%s", why.text);
 }
 

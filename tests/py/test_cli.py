@@ -198,7 +198,7 @@ class Import(TestCase):
                          ["", "/name", "/image", "/image", "/price", "/image_url", "/image_url", "/image"])
         self.assertEqual([line["code"] for line in lines[1:9]],
                          ["bad_syntax", "invalid_request", "not_found", "bad_image", "invalid_request",
-                          "invalid_request", "address_refused", "invalid_request"])
+                          "invalid_request", "address_refused", "bad_image"])
         self.assertIn("none.png is empty", lines[8]["detail"])
         self.assertEqual((summary["created"], summary["failed"]), (2, 8))
 

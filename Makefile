@@ -41,7 +41,8 @@ tsan:
 	    python3 tests/summary.py build/tsan/meson-logs/testlog.json
 
 install: build
-	meson install -C build/release --no-rebuild
+	@meson configure build/release --prefix=$(PREFIX)
+	@meson install -C build/release
 
 clean:
 	rm -rf build

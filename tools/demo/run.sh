@@ -3,9 +3,12 @@
 set -eu
 vitrine=$1 data=$2 port=$3
 model=demo/model
-if [ ! -f "$data/catalog.db" ]; then
+unfinished=$data/demo-import-unfinished # an interrupted first start is taken up again
+if [ ! -f "$data/catalog.db" ] || [ -f "$unfinished" ]; then
     echo "First start: importing the demo catalogue into $data/"
+    mkdir -p "$data" && touch "$unfinished"
     "$vitrine" import demo/catalogue.jsonl --data "$data" --model "$model"
+    rm "$unfinished"
 fi
 cat <<TXT
 

@@ -225,7 +225,7 @@ vt_status vt_options_engine(vt_options *o, vt_engine_options *out, vt_err *err) 
     out->data_dir = o->value[OPT_DATA];
     out->model_dir = o->value[OPT_MODEL];
     out->isa = o->value[OPT_ISA];
-    if (!out->model_dir)
+    if (!out->model_dir || !*out->model_dir)
         return vt_fail(err, VT_E_INVALID,
                        "no model: give --model DIR, VITRINE_MODEL or `model = DIR` in --config");
     s = vt_options_number(o, OPT_THREADS, 1024, &threads, err);

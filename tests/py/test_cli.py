@@ -33,7 +33,7 @@ class Usage(TestCase):
         for args, word in [(["frobnicate"], "frobnicate"), (["search", "--frob"], "--frob"),
                            (["get"], "id"), (["serve", "--port"], "--port"),
                            (["serve", "--model", MODEL, "--port", "99999"], "port"),
-                           (["search", "x"], "--model"), (["import", "--model", MODEL], "FILE"),
+                           (["search", "x"], "--model"), (["stats", "--model", ""], "no model"), (["import", "--model", MODEL], "FILE"),
                            (["search", "x", "--model", MODEL, "--top-k", "0"], "top_k"),
                            (["import", CATALOGUE, "--model", MODEL, "--format", "xml"], "xml"),
                            (["check", "folder"], "folder"), (["stats", "word", "--model", MODEL], "word"),

@@ -28,6 +28,11 @@ static const command commands[] = {
     {"model", CMD_MODEL, vt_command_model, "model info [DIR]", "what a model folder holds", ""},
     {"check", CMD_CHECK, vt_command_check, "check", "verify a data folder",
      "Nobody may have the folder open. Exit code 1 tells that something was found.\n"},
+    {"eval", CMD_EVAL, vt_command_eval, "eval --queries FILE", "measure how good the answers are",
+     "Each line of FILE is a query: query (words) or image (a path relative to the file, or a\n"
+     "URL), and relevant: an array of ids or a filter object; if wanted, filter as in a search,\n"
+     "exclude (an array of ids) and group (a name). Prints precision, recall, MRR and nDCG with\n"
+     "95 % intervals. Exit code 1 tells that lines could not be asked.\n"},
     {"version", CMD_VERSION, vt_command_version, "version", "print the version", ""},
 };
 
@@ -44,7 +49,7 @@ static void print_usage(FILE *out) {
     fputs("vitrine: product search by words and pictures\n\nusage: vitrine COMMAND [options]\n\n",
           out);
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-18s %s\n", commands[i].usage, commands[i].summary);
+        fprintf(out, "  %-20s %s\n", commands[i].usage, commands[i].summary);
     fputs(
         "\nvitrine COMMAND --help tells its options. Those from --data to --log-format may also\n"
         "be given as environment variables (--cache-mb: VITRINE_CACHE_MB) or as lines of the file\n"

@@ -1,5 +1,5 @@
 /* cli: the command line. `vitrine COMMAND [options]`: serve, import, search, get, delete, stats,
- * model info, check, version. */
+ * model info, check, eval, version. */
 #ifndef VT_CLI_H
 #define VT_CLI_H
 

@@ -21,6 +21,7 @@ vt_status vt_command_delete(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_stats(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_model(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_check(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_eval(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_version(vt_options *o, int *code, vt_err *err);
 
 /* Opens the engine for a command of one answer: its start-up log is told only where --log-level

@@ -17,8 +17,10 @@ enum vt_command_bit {
     CMD_MODEL = 64,
     CMD_CHECK = 128,
     CMD_VERSION = 256,
-    CMD_CATALOGUE = CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_GET | CMD_DELETE | CMD_STATS,
-    CMD_ALL = 511,
+    CMD_EVAL = 512,
+    CMD_CATALOGUE =
+        CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_GET | CMD_DELETE | CMD_STATS | CMD_EVAL,
+    CMD_ALL = 1023,
 };
 
 typedef enum vt_option {
@@ -43,6 +45,7 @@ typedef enum vt_option {
     OPT_PRICE_MIN,
     OPT_PRICE_MAX,
     OPT_FILTER,
+    OPT_QUERIES,
     OPT_JSON,
     OPT_HELP,
     OPT_COUNT,

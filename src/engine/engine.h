@@ -104,6 +104,35 @@ void vt_rows_close(vt_rows *r);
 vt_status vt_engine_search(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                            vt_buf *answer, vt_err *err) VT_MUST_USE;
 
+/* ---- how good the answers are ------------------------------------------------------------- */
+
+/* Judged queries, asked as customers ask and measured. A line is {"query": words | "image": a path
+ * or an http(s) URL | "image_url", "relevant": [ids] | a filter object (what matches is relevant),
+ * and if wanted "filter": as a search's, "exclude": [ids] that are no answer (the query's own
+ * product), "group": a name}. */
+typedef struct vt_eval vt_eval;
+
+typedef struct vt_eval_options {
+    const char *image_dir; /* "image" paths are relative to this folder */
+    size_t top_k;          /* 1..1000: the k of every figure */
+} vt_eval_options;
+
+vt_status vt_eval_open(vt_engine *e, const vt_eval_options *o, vt_eval **out,
+                       vt_err *err) VT_MUST_USE;
+void vt_eval_close(vt_eval *ev);
+/* Asks one line. What is wrong with the line itself is noted for the report and no failure; the
+ * statuses that fail here (E_NOMEM, E_IO, E_CORRUPT...) are the engine's own. */
+vt_status vt_eval_feed(vt_eval *ev, uint64_t line, const char *json, size_t n,
+                       vt_err *err) VT_MUST_USE;
+/* Notes a line that could not even be read. */
+vt_status vt_eval_feed_error(vt_eval *ev, uint64_t line, const vt_err *why,
+                             vt_err *err) VT_MUST_USE;
+/* {top_k, resamples, overall, groups: [...], worst: [...], outcomes: [...], broken: [...]}. overall
+ * and each group: {group (null: overall), queries, measured, without_relevant,
+ * fewer_than_k_relevant, more_than_k_relevant, unknown_ids, and {mean, low, high} of precision,
+ * recall, mrr, ndcg (null where nothing was measured)}. Figures are defined in ranking.h. */
+vt_status vt_eval_report(const vt_eval *ev, vt_buf *answer, vt_err *err) VT_MUST_USE;
+
 /* ---- looking around --------------------------------------------------------------------- */
 
 vt_status vt_engine_get(vt_engine *e, const char *id, vt_buf *answer, vt_err *err) VT_MUST_USE;

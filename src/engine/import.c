@@ -44,39 +44,12 @@ struct vt_import {
 
 /* ---- one line ----------------------------------------------------------------------------- */
 
-static bool is_url(const char *s) {
-    return strncasecmp(s, "http://", 7) == 0 || strncasecmp(s, "https://", 8) == 0;
-}
-
-/* The member "image" of a line from a file: a URL to download, or a path to read into bytes. */
-static vt_status read_local_image(const vt_import *im, json_t *product, vt_buf *bytes,
-                                  vt_err *err) {
-    const char *image = json_string_value(json_object_get(product, "image"));
-    char *path;
-    vt_err why;
-    vt_status s;
-    if (!image)
-        return VT_OK;
-    if (is_url(image)) {
-        int failed = json_object_set_new(product, "image_url", json_string(image));
-        return failed || json_object_del(product, "image") ? vt_fail_nomem(err, 64) : VT_OK;
-    }
-    path = vt_path_join(im->image_dir, image);
-    if (!path)
-        return vt_fail_nomem(err, strlen(image));
-    s = vt_file_read(path, bytes, &why);
-    if (s == VT_OK && bytes->len == 0) /* no bytes would make the path itself the base64 picture */
-        s = vt_fail(&why, VT_E_IMAGE, "%s is empty", path);
-    free(path);
-    return s == VT_OK ? s : vt_fail_field(err, s, "/image", "%s", why.text);
-}
-
 static vt_status ingest_line(vt_import *im, json_t *product, slot *sl) {
     vt_buf bytes;
     vt_status s = VT_OK;
     vt_buf_init(&bytes, VT_IMAGE_MAX_BYTES);
     if (im->image_dir)
-        s = read_local_image(im, product, &bytes, &sl->err);
+        s = vt_picture_read_local(im->image_dir, product, &bytes, &sl->err);
     if (s == VT_OK)
         s = vt_engine_ingest(im->e, product, bytes.data, bytes.len, &sl->result, &sl->err);
     vt_buf_release(&bytes);

@@ -81,6 +81,31 @@ vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes
     return s;
 }
 
+static bool is_url(const char *s) {
+    return strncasecmp(s, "http://", 7) == 0 || strncasecmp(s, "https://", 8) == 0;
+}
+
+vt_status vt_picture_read_local(const char *dir, json_t *line, vt_buf *bytes, vt_err *err) {
+    const char *image = json_string_value(json_object_get(line, "image"));
+    char *path;
+    vt_err why;
+    vt_status s;
+    if (!image)
+        return VT_OK;
+    if (is_url(image)) {
+        int failed = json_object_set_new(line, "image_url", json_string(image));
+        return failed || json_object_del(line, "image") ? vt_fail_nomem(err, 64) : VT_OK;
+    }
+    path = vt_path_join(dir, image);
+    if (!path)
+        return vt_fail_nomem(err, strlen(image));
+    s = vt_file_read(path, bytes, &why);
+    if (s == VT_OK && bytes->len == 0) /* no bytes would make the path itself the base64 picture */
+        s = vt_fail(&why, VT_E_IMAGE, "%s is empty", path);
+    free(path);
+    return s == VT_OK ? s : vt_fail_field(err, s, "/image", "%s", why.text);
+}
+
 static vt_status to_pixels(const vt_picture *p, const vt_image_spec *spec, float **out,
                            vt_err *err) {
     vt_image image = {0};

@@ -1,8 +1,8 @@
 # The two commands of the README, and a few for those who work on vitrine.
-#   make run      build, fill the demo catalogue on first start, serve it
-#   make test     build with gcc and clang, check the rules of the house, run every test
-PORT   ?= 8080
-DATA   ?= data
+#  make run   build, fill the demo catalogue on first start, serve it
+#  make test   build with gcc and clang, check the rules of the house, run every test
+PORT  ?= 8080
+DATA  ?= data
 PREFIX ?= /usr/local
 # Debian's Python, whatever else stands on the PATH.
 export PATH := /usr/bin:/bin:$(PATH)
@@ -23,22 +23,19 @@ test:
 	@test -f build/clang/build.ninja || CC=clang meson setup build/clang >/dev/null
 	@ninja -C build/test --quiet
 	@ninja -C build/clang --quiet
-	@meson test -C build/test --no-rebuild --print-errorlogs; \
-	    python3 tests/summary.py build/test/meson-logs/testlog.json
+	@tests/run.sh build/test 
 
 asan:
 	@tools/install-packages.sh test
 	@test -f build/asan/build.ninja || CC=gcc meson setup build/asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build/asan --quiet
-	@meson test -C build/asan --no-rebuild --print-errorlogs -t 10; \
-	    python3 tests/summary.py build/asan/meson-logs/testlog.json
+	@tests/run.sh build/asan -t 10
 
 tsan:
 	@tools/install-packages.sh test
 	@test -f build/tsan/build.ninja || CC=gcc meson setup build/tsan -Db_sanitize=thread >/dev/null
 	@ninja -C build/tsan --quiet
-	@meson test -C build/tsan --no-rebuild --print-errorlogs -t 20 --no-suite check; \
-	    python3 tests/summary.py build/tsan/meson-logs/testlog.json
+	@tests/run.sh build/tsan -t 20 --no-suite check
 
 install: build
 	@meson configure build/release --prefix=$(PREFIX)

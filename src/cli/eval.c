@@ -4,7 +4,8 @@
  * told on stderr. */
 #include "cli/command.h"
 
-enum { REPORT_MAX = 1 << 30, LINE_MAX_BYTES = 28 << 20, WIDTH = 96 };
+enum { REPORT_MAX = 1 << 30, LINE_MAX_BYTES = 28 << 20 };
+enum { LINE_WIDTH = 96, FIGURE_WIDTH = sizeof "0.207 [0.141-0.285]" - 1 };
 
 static const struct {
     const char *key, *title;
@@ -32,7 +33,7 @@ static void print_titles(long long k) {
     for (size_t i = 0; i < N_METRICS; i++) {
         char title[40];
         snprintf(title, sizeof title, "%s@%lld", metrics[i].title, k);
-        printf("  %-19s", title);
+        printf("  %-*s", i + 1 < N_METRICS ? FIGURE_WIDTH : 0, title);
     }
     putchar('\n');
 }
@@ -45,7 +46,7 @@ static void print_figures(const json_t *group) {
         if (json_is_number(json_object_get(v, "mean")))
             printf("  %.3f [%.3f-%.3f]", number(v, "mean"), number(v, "low"), number(v, "high"));
         else
-            printf("  %-19s", "-");
+            printf("  %-*s", i + 1 < N_METRICS ? FIGURE_WIDTH : 0, "-");
     }
     putchar('\n');
 }
@@ -80,7 +81,7 @@ static void print_found(const json_t *found) {
     json_array_foreach((json_t *)(uintptr_t)found, i, hit) {
         const char *id = string(hit, "product_id");
         size_t width = strlen(id) + 2;
-        if (column > 0 && column + width > WIDTH)
+        if (column > 0 && column + width > LINE_WIDTH)
             column = 0;
         if (column == 0)
             printf("%s        ", i > 0 ? "\n" : "");

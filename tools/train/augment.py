@@ -9,8 +9,8 @@ from clip_shape import MEAN, STD
 
 
 def strong_view(array, side, rng):
-    """[side][side][3] bytes: a part of 35 to 100 % of the picture, for learning."""
-    return _finish(_part(array, side, rng, 0.35, 1.33), rng, 0.10)
+    """[side][side][3] bytes: a part of 25 to 100 % of the picture, for learning."""
+    return _finish(_part(array, side, rng, 0.25, 1.33), rng, 0.10)
 
 
 def mild_view(array, side, rng):

@@ -17,7 +17,7 @@ import photos
 import phrases
 
 POSES = 5               # of each drawn product
-SHARES = {"clothing": 56, "grocery": 32, "drawn": 40}    # pictures in a batch
+SHARES = {"clothing": 52, "grocery": 28, "drawn": 48}    # pictures in a batch
 AHEAD = 4               # batches that wait
 
 

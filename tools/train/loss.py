@@ -2,8 +2,10 @@
 
 The contrast of pictures and captions is CLIP's, symmetric, with the true pairs said by a table instead of the diagonal (Yang et al. 2022, UniCL):
 several captions are true of a picture, and where nobody knows whether one is, the pair is left out. The contrast of views is
-NT-Xent (Chen et al. 2020, SimCLR). Heads on labels speed the first hours up and are thrown away at export.
+NT-Xent (Chen et al. 2020, SimCLR), with pictures of one kind drawn together too (Khosla et al. 2020). Heads on labels speed the first hours up and are thrown away at export.
 """
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,27 +24,56 @@ def truth(relation, looks, claims):
     return torch.where((stacked == 0).any(0), 0, torch.where((stacked == -1).any(0), -1, 1))
 
 
-def contrast(logits, table):
-    """Mean over rows with a true entry of the cross entropy between softmax(row) and an even share over its true entries."""
-    logits = logits.masked_fill(table < 0, NEVER)
-    true = (table > 0).float()
-    share = true / true.sum(1, keepdim=True).clamp(min=1)
+def contrast(logits, true, unknown):
+    """Mean over rows with a true entry of the cross entropy between softmax(row) and the row's share of truth."""
+    logits = logits.masked_fill(unknown, NEVER)
+    share = true / true.sum(1, keepdim=True).clamp(min=1e-6)
     rows = -(share * F.log_softmax(logits, dim=1)).sum(1)
-    some = true.sum(1) > 0
-    return rows[some].mean()
+    return rows[true.sum(1) > 0].mean()
 
 
-def symmetric_contrast(images, texts, scale, table):
-    logits = scale * images @ texts.t()
-    return (contrast(logits, table) + contrast(logits.t(), table.t())) / 2
+def symmetric_contrast(logits, table, mix=None):
+    """`mix` is the Mix that made the pictures, where they are mixed: what is true of either part is true in its share."""
+    true, unknown = (table > 0).float(), table < 0
+    if mix:
+        true = mix.of(true)
+        unknown = unknown | unknown[mix.partner]
+        true = true.masked_fill(unknown, 0.0)
+    return (contrast(logits, true, unknown) + contrast(logits.t(), true.t(), unknown.t())) / 2
 
 
-def views_contrast(vectors, temperature):
-    """vectors is [2 n][d]: picture i is in rows i and n + i."""
+@dataclass(frozen=True)
+class Mix:
+    """Every picture has a rectangle of its partner's (Yun et al. 2019, CutMix); `kept` is the share that is its own."""
+    partner: torch.Tensor
+    kept: float
+
+    def of(self, values):
+        """What holds of each picture, and of its partner, in their shares."""
+        return self.kept * values + (1 - self.kept) * values[self.partner]
+
+
+def cut_mix(values, generator):
+    """Pastes one rectangle across the batch, in place: [n][3][side][side]. Returns the Mix."""
+    side = values.shape[-1]
+    partner = torch.randperm(len(values), generator=generator)
+    share, x, y = torch.rand(3, generator=generator).tolist()
+    length = max(1, round(side * (1 - share) ** 0.5))
+    left, top = round(x * (side - length)), round(y * (side - length))
+    rectangle = (slice(None), slice(None), slice(top, top + length), slice(left, left + length))
+    values[rectangle] = values[partner][rectangle]
+    return Mix(partner, 1 - (length / side) ** 2)
+
+
+def views_contrast(vectors, kinds, temperature):
+    """vectors is [2 n][d]: picture i is in rows i and n + i; kinds is [2 n]. Half of the truth is a picture's other view, half is
+    shared by the other pictures of its kind: a search by picture should find the same thing first and the same kind next."""
     count = len(vectors) // 2
     logits = (vectors @ vectors.t() / temperature).fill_diagonal_(NEVER)
-    partner = torch.arange(2 * count).roll(count)
-    return F.cross_entropy(logits, partner)
+    alike = (kinds[:, None] == kinds[None, :]).float().fill_diagonal_(0.0)
+    partner = F.one_hot(torch.arange(2 * count).roll(count), 2 * count)
+    share = 0.5 * partner + 0.5 * alike / alike.sum(1, keepdim=True)
+    return -(share * F.log_softmax(logits, dim=1)).sum(1).mean()
 
 
 class Heads(nn.Module):

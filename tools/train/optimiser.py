@@ -15,7 +15,7 @@ AVERAGE_EVERY = 4
 
 @dataclass(frozen=True)
 class Settings:
-    decay: float = 0.05
+    decay: float = 0.1
     slow: float = 0.9           # of the gradient's running mean
     fast: float = 0.98          # of its square
     average: float = 0.998      # of the weights, a step

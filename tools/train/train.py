@@ -9,7 +9,6 @@ the checkpoint. export.py then writes the model folder, and evaluate.py says how
 import argparse
 import json
 import math
-import os
 import time
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -31,8 +30,9 @@ from optimiser import FlatAdamW
 CONTEXT = 32
 LONGEST_CAPTION = 20
 PEAK_RATE, WARM_UP, LAST_RATE = 1.5e-3, 200, 0.01
-SIDES = ((0.40, 64), (0.75, 80), (1.00, 96))    # until which share of the run, pictures of which side: small ones teach sooner
-VIEWS_WEIGHT, VIEWS_TEMPERATURE, HEADS_WEIGHT = 0.2, 0.1, 0.5
+SIDES = ((0.40, 64), (0.90, 80), (1.00, 96))    # until which share of the run, pictures of which side: small ones teach sooner
+VIEWS_WEIGHT, VIEWS_TEMPERATURE, HEADS_WEIGHT = 0.8, 0.1, 0.5
+MIXED_SHARE = 0.5       # of the batches
 LARGEST_SCALE = math.log(100)
 SAVE_EVERY, TELL_EVERY = 100, 20
 PROCESSES = 2           # one core each: torch's own threads wait more than they work on products this small
@@ -69,17 +69,22 @@ class Learner(torch.nn.Module):
         self.relation = torch.tensor(concepts.relation())
 
     def forward(self, batch, generator):
-        """The losses, by name."""
+        """The losses, by name. A share of the batches is cut and mixed: their views are not of one picture any more."""
         clip = self.clip
         looks = torch.from_numpy(batch.looks).repeat(2, 1)
         values = augment.relight(augment.pixels(batch.views), generator)
+        mix = loss.cut_mix(values, generator) if torch.rand(1, generator=generator).item() < MIXED_SHARE else None
         features = clip.vision_model(values.bfloat16())
         images = torch.nn.functional.normalize(clip.visual_projection(features).float(), dim=-1)
         texts = clip.text_vectors(torch.from_numpy(batch.tokens))
         table = loss.truth(self.relation, looks, torch.from_numpy(batch.claims))
-        return {"words": loss.symmetric_contrast(images, texts, clip.logit_scale.float().clamp(max=LARGEST_SCALE).exp(), table),
-                "views": VIEWS_WEIGHT * loss.views_contrast(images, VIEWS_TEMPERATURE),
-                "heads": HEADS_WEIGHT * self.heads(features, looks)}
+        logits = clip.logit_scale.float().clamp(max=LARGEST_SCALE).exp() * images @ texts.t()
+        losses = {"words": loss.symmetric_contrast(logits, table, mix)}
+        if mix:
+            own, partners = self.heads(features, looks), self.heads(features, looks[mix.partner])
+            return losses | {"heads": HEADS_WEIGHT * (mix.kept * own + (1 - mix.kept) * partners)}
+        return losses | {"heads": HEADS_WEIGHT * self.heads(features, looks),
+                         "views": VIEWS_WEIGHT * loss.views_contrast(images, looks[:, 0], VIEWS_TEMPERATURE)}
 
 
 def save(path, optimiser, step, seed):

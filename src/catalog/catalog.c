@@ -328,3 +328,8 @@ vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx, vt_
     free(all);
     return s;
 }
+
+vt_status vt_catalog_category_vectors(vt_catalog *c, size_t max_samples, vt_category_vectors *out,
+                                      vt_err *err) {
+    return vt_memory_category_vectors(c->memory, max_samples, out, err);
+}

@@ -53,6 +53,9 @@ typedef struct vt_filter vt_filter;
 vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out,
                               vt_err *err) VT_MUST_USE;
 void vt_filter_close(vt_filter *f);
+/* Adds the condition that the category is this one, to a filter that has none on it. E_NOMEM: the
+ * filter is unchanged. */
+vt_status vt_filter_add_category(vt_filter *f, const char *category, vt_err *err) VT_MUST_USE;
 /* The canonical text: equal filters give equal bytes, whatever the order they were written in. */
 void vt_filter_write(const vt_filter *f, vt_buf *out);
 /* The definition, evaluated on one product without any index: what tests compare against. */
@@ -140,6 +143,25 @@ void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out);
 typedef vt_status (*vt_category_fn)(void *ctx, const char *category, size_t products, vt_err *err);
 vt_status vt_catalog_categories(vt_catalog *c, vt_category_fn fn, void *ctx,
                                 vt_err *err) VT_MUST_USE;
+
+/* The categories as the model sees them, all of one state of the catalogue. Products without a
+ * category are left out. */
+typedef struct vt_category_vectors {
+    uint64_t generation; /* of that state */
+    size_t n, dim;
+    char **names;     /* [n], in order of name (bytes) */
+    size_t *products; /* [n], each 1 or more */
+    float *means;     /* [n][dim]: means of the products' unit vectors, themselves shorter */
+    size_t n_samples;
+    uint32_t *sample_of; /* [n_samples]: the number of its category, ascending */
+    float *samples;      /* [n_samples][dim]: vectors of products, evenly along the categories */
+} vt_category_vectors;
+
+/* min(max_samples, products with a category) samples, the same ones for the same products. Reads
+ * every vector under the read lock, as a search does. E_NOMEM: out is empty. */
+vt_status vt_catalog_category_vectors(vt_catalog *c, size_t max_samples, vt_category_vectors *out,
+                                      vt_err *err) VT_MUST_USE;
+void vt_category_vectors_release(vt_category_vectors *v);
 
 /* Verifies a data folder nobody has open: database integrity, every row (fields, vector length and
  * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls

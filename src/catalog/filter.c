@@ -4,7 +4,7 @@
  * columns.c evaluates the same filter over posting lists made by flattening (terms.c). They are two
  * implementations on purpose: the tests hold them against each other.
  *
- * A filter is immutable once parsed, so any number of threads may share one. */
+ * A filter is immutable once it is shared, so any number of threads may use one. */
 #include "catalog/filter.h"
 
 #include <math.h>
@@ -194,6 +194,21 @@ vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **
     else
         vt_filter_close(f);
     return s;
+}
+
+vt_status vt_filter_add_category(vt_filter *f, const char *category, vt_err *err) {
+    char **one = vt_alloc(1, sizeof *one);
+    char *name = vt_strdup(category);
+    assert(!f->categories);
+    if (!one || !name) {
+        free(one);
+        free(name);
+        return vt_fail_nomem(err, strlen(category));
+    }
+    one[0] = name;
+    f->categories = one;
+    f->n_categories = 1;
+    return VT_OK;
 }
 
 /* ---- canonical text --------------------------------------------------------------------- */

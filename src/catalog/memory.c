@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "catalog/means.h"
+
 struct vt_memory {
     pthread_rwlock_t lock; /* of columns and flat */
     vt_columns columns;
@@ -209,6 +211,16 @@ vt_status vt_memory_categories(vt_memory *m, vt_category_count **out, size_t *n,
     free(*out);
     *out = NULL;
     *n = 0;
+    return s;
+}
+
+vt_status vt_memory_category_vectors(vt_memory *m, size_t max_samples, vt_category_vectors *out,
+                                     vt_err *err) {
+    vt_status s;
+    pthread_rwlock_rdlock(&m->lock);
+    s = vt_means_gather(&m->columns, m->flat, max_samples, out, err);
+    out->generation = vt_memory_generation(m);
+    pthread_rwlock_unlock(&m->lock);
     return s;
 }
 

@@ -32,6 +32,9 @@ typedef struct vt_category_count {
 /* Every category in order of name (bytes); the caller frees each name and the array. */
 vt_status vt_memory_categories(vt_memory *m, vt_category_count **out, size_t *n,
                                vt_err *err) VT_MUST_USE;
+/* See vt_catalog_category_vectors. */
+vt_status vt_memory_category_vectors(vt_memory *m, size_t max_samples, vt_category_vectors *out,
+                                     vt_err *err) VT_MUST_USE;
 uint64_t vt_memory_generation(const vt_memory *m);
 void vt_memory_describe(vt_memory *m, size_t *products, size_t *categories, size_t *bytes);
 /* Verifies columns and index, each and against one another, and that a search for each product's

@@ -13,7 +13,10 @@
 #include "clip/encoders.h"
 #include "clip/tokenizer.h"
 
+#include <math.h>
 #include <pthread.h>
+
+#define LOGIT_SCALE_MAX 100
 
 struct vt_clip {
     vt_pool *pool; /* not owned */
@@ -73,6 +76,20 @@ static vt_status identify(vt_clip *m, const vt_hash *file, vt_err *err) {
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
+/* The scale is kept as its logarithm and clipped at 100, as in training (Radford et al. 2021,
+ * 2.5). It changes no vector, so a model that lacks it, or holds nonsense, is taken at the value
+ * at which the published ones ended. */
+static double logit_scale(const vt_safetensors *file) {
+    const vt_tensor *t = vt_safetensors_find(file, "logit_scale");
+    float logarithm;
+    if (!t || !t->readable || t->count != 1)
+        return LOGIT_SCALE_MAX;
+    vt_tensor_to_f32(t, &logarithm);
+    if (!(logarithm < log(LOGIT_SCALE_MAX))) /* true for NaN */
+        return LOGIT_SCALE_MAX;
+    return logarithm > 0 ? exp((double)logarithm) : 1;
+}
+
 static void describe(vt_clip *m) {
     const vt_clip_config *c = &m->config;
     size_t file_bytes;
@@ -88,6 +105,7 @@ static void describe(vt_clip *m) {
     m->info.vision_heads = c->vision.heads;
     m->info.patch = c->patch;
     m->info.pixels = c->pixels;
+    m->info.logit_scale = logit_scale(m->file);
     m->info.file_bytes = file_bytes;
 }
 

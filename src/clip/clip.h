@@ -24,6 +24,7 @@ typedef struct vt_clip_info {
     size_t text_width, text_layers, text_heads;
     size_t vision_width, vision_layers, vision_heads, patch;
     vt_clip_pixels pixels;
+    double logit_scale; /* what training multiplied cosines of text and image by, 1..100 */
     uint64_t parameters;
     uint64_t file_bytes;   /* model.safetensors */
     uint64_t packed_bytes; /* in memory */

@@ -515,6 +515,28 @@ static void a_model_tells_what_it_is(void **state) {
     folder_release(&f);
 }
 
+static double scale_at(folder *f, float logarithm) {
+    vt_clip *m;
+    double scale;
+    folder_find(f, "logit_scale")->values[0] = logarithm;
+    folder_write(f);
+    m = open_model(f->dir, NULL);
+    scale = vt_clip_describe(m)->logit_scale;
+    vt_clip_close(m);
+    return scale;
+}
+
+static void the_logit_scale_is_clipped_as_in_training(void **state) {
+    folder f;
+    folder_init(&f);
+    assert_float_equal(scale_at(&f, 2), 7.389056, 1e-5);
+    assert_float_equal(scale_at(&f, 4.6F), 99.48431, 1e-3);
+    assert_float_equal(scale_at(&f, 5), 100, 0);
+    assert_float_equal(scale_at(&f, -3), 1, 0);
+    assert_float_equal(scale_at(&f, NAN), 100, 0);
+    folder_release(&f);
+}
+
 static vt_hash identity_of(const folder *f) {
     vt_clip *m;
     vt_hash identity;
@@ -636,6 +658,7 @@ int main(void) {
         cmocka_unit_test(the_dtype_of_a_file_does_not_change_vectors),
         cmocka_unit_test(odd_sizes_follow_the_formulas),
         cmocka_unit_test(a_model_tells_what_it_is),
+        cmocka_unit_test(the_logit_scale_is_clipped_as_in_training),
         cmocka_unit_test(the_identity_changes_with_what_changes_vectors),
         cmocka_unit_test(callers_at_once_get_the_same_bits),
         cmocka_unit_test(a_vector_without_length_is_refused),

@@ -22,6 +22,10 @@ static const command commands[] = {
      "Interrupt it and run it again: nothing is lost and no picture is encoded twice.\n"},
     {"search", CMD_SEARCH, vt_command_search, "search [TEXT]",
      "find products by words or a picture", "Without TEXT, give --image or --image-url.\n"},
+    {"classify", CMD_CLASSIFY, vt_command_classify, "classify [IMAGE]",
+     "say which category a picture belongs to",
+     "Among the categories of the catalogue in --data; with --labels among those words, and then\n"
+     "no catalogue is needed. --reliability needs no IMAGE.\n"},
     {"get", CMD_GET, vt_command_get, "get ID", "show one product", ""},
     {"delete", CMD_DELETE, vt_command_delete, "delete ID", "remove one product", ""},
     {"stats", CMD_STATS, vt_command_stats, "stats", "counts, sizes, model", ""},

@@ -16,6 +16,7 @@ typedef vt_status (*vt_command_fn)(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_serve(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_import(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_search(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_classify(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_get(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_delete(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_stats(vt_options *o, int *code, vt_err *err);
@@ -27,6 +28,10 @@ vt_status vt_command_version(vt_options *o, int *code, vt_err *err);
 /* Opens the engine for a command of one answer: its start-up log is told only where --log-level
  * was given. */
 vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) VT_MUST_USE;
+typedef vt_status (*vt_ask_fn)(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err);
+typedef void (*vt_print_fn)(const vt_options *o, const vt_buf *answer);
+/* Opens the engine quietly, asks it, prints the answer. */
+vt_status vt_ask(vt_options *o, vt_ask_fn fn, vt_print_fn print, vt_err *err) VT_MUST_USE;
 /* A word that a command would ignore is a mistake (check FOLDER, where --data FOLDER was meant). */
 vt_status vt_refuse_words(const vt_options *o, const char *command, vt_err *err) VT_MUST_USE;
 /* A JSON answer for a person: one "path: value" a line. */

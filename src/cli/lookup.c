@@ -92,10 +92,7 @@ vt_status vt_refuse_words(const vt_options *o, const char *command, vt_err *err)
     return VT_OK;
 }
 
-typedef vt_status (*ask_fn)(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err);
-
-static vt_status ask(vt_options *o, ask_fn fn, void (*print)(const vt_options *, const vt_buf *),
-                     vt_err *err) {
+vt_status vt_ask(vt_options *o, vt_ask_fn fn, vt_print_fn print, vt_err *err) {
     vt_log *log = NULL;
     vt_engine *e = NULL;
     vt_buf answer;
@@ -203,7 +200,7 @@ static void print_search(const vt_options *o, const vt_buf *answer) {
 }
 
 vt_status vt_command_search(vt_options *o, int *code, vt_err *err) {
-    return ask(o, ask_search, print_search, err);
+    return vt_ask(o, ask_search, print_search, err);
 }
 
 /* ---- get, delete, stats ------------------------------------------------------------------------
@@ -219,7 +216,7 @@ static vt_status ask_get(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *er
 
 vt_status vt_command_get(vt_options *o, int *code, vt_err *err) {
     vt_status s = one_id(o, err);
-    return s == VT_OK ? ask(o, ask_get, print_answer, err) : s;
+    return s == VT_OK ? vt_ask(o, ask_get, print_answer, err) : s;
 }
 
 static vt_status ask_delete(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err) {
@@ -237,7 +234,7 @@ static vt_status ask_delete(vt_engine *e, vt_options *o, vt_buf *answer, vt_err 
 
 vt_status vt_command_delete(vt_options *o, int *code, vt_err *err) {
     vt_status s = one_id(o, err);
-    return s == VT_OK ? ask(o, ask_delete, print_answer, err) : s;
+    return s == VT_OK ? vt_ask(o, ask_delete, print_answer, err) : s;
 }
 
 static vt_status ask_stats(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err) {
@@ -246,7 +243,7 @@ static vt_status ask_stats(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *
 
 vt_status vt_command_stats(vt_options *o, int *code, vt_err *err) {
     vt_status s = vt_refuse_words(o, "stats", err);
-    return s == VT_OK ? ask(o, ask_stats, print_answer, err) : s;
+    return s == VT_OK ? vt_ask(o, ask_stats, print_answer, err) : s;
 }
 
 /* ---- model info, check, version

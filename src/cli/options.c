@@ -51,6 +51,11 @@ const vt_option_row vt_option_rows[OPT_COUNT] = {
                     SCOPE_MANY, CMD_SEARCH},
     [OPT_QUERIES] = {"queries", "FILE", NULL, "queries and what is relevant to each, JSON lines",
                      SCOPE_FLAG, CMD_EVAL},
+    [OPT_LABELS] = {"labels", "LIST", NULL, "choose among these words instead, by commas",
+                    SCOPE_FLAG, CMD_CLASSIFY},
+    [OPT_RELIABILITY] = {"reliability", NULL, NULL,
+                         "how often answers were right, by confidence, on the catalogue itself",
+                         SCOPE_SWITCH, CMD_CLASSIFY},
     [OPT_JSON] = {"json", NULL, NULL, "answer in JSON", SCOPE_SWITCH, CMD_ALL & ~CMD_SERVE},
     [OPT_HELP] = {"help", NULL, NULL, "this text", SCOPE_SWITCH, CMD_ALL},
 };

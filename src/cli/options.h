@@ -18,9 +18,10 @@ enum vt_command_bit {
     CMD_CHECK = 128,
     CMD_VERSION = 256,
     CMD_EVAL = 512,
-    CMD_CATALOGUE =
-        CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_GET | CMD_DELETE | CMD_STATS | CMD_EVAL,
-    CMD_ALL = 1023,
+    CMD_CLASSIFY = 1024,
+    CMD_CATALOGUE = CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_GET | CMD_DELETE | CMD_STATS |
+                    CMD_EVAL | CMD_CLASSIFY,
+    CMD_ALL = 2047,
 };
 
 typedef enum vt_option {
@@ -46,6 +47,8 @@ typedef enum vt_option {
     OPT_PRICE_MAX,
     OPT_FILTER,
     OPT_QUERIES,
+    OPT_LABELS,
+    OPT_RELIABILITY,
     OPT_JSON,
     OPT_HELP,
     OPT_COUNT,

@@ -10,7 +10,9 @@
 typedef struct vt_engine vt_engine;
 
 typedef struct vt_engine_options {
-    const char *data_dir;           /* "data" */
+    const char *data_dir;           /* "data"; NULL: no catalogue, for vt_engine_detect_category
+                                     * with labels and nothing else */
+    bool must_exist;                /* a data folder without a catalogue is E_NOT_FOUND */
     const char *model_dir;          /* a Hugging Face CLIPModel folder */
     const char *isa;                /* NULL or "auto", else VITRINE_ISA's values */
     unsigned threads;               /* of one computation; 0: online processors */
@@ -99,8 +101,10 @@ void vt_rows_close(vt_rows *r);
 /* ---- a query comes in ------------------------------------------------------------------- */
 
 /* request: {text_query | image_url | image (base64), top_k, category_filter, price_min, price_max,
- * filter}. image bytes, where given, take the place of the member "image". answer gets {query_type,
- * top_k, total_results, results[], cached, execution_time_ms}. */
+ * filter, detect_category}. image bytes, where given, take the place of the member "image". answer
+ * gets {query_type, top_k, total_results, results[], cached, execution_time_ms}, and with
+ * detect_category (pictures without a category filter only) detected_category {category,
+ * confidence, applied}: when sure, the search stays inside that category. */
 vt_status vt_engine_search(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                            vt_buf *answer, vt_err *err) VT_MUST_USE;
 
@@ -132,6 +136,19 @@ vt_status vt_eval_feed_error(vt_eval *ev, uint64_t line, const vt_err *why,
  * fewer_than_k_relevant, more_than_k_relevant, unknown_ids, and {mean, low, high} of precision,
  * recall, mrr, ndcg (null where nothing was measured)}. Figures are defined in ranking.h. */
 vt_status vt_eval_report(const vt_eval *ev, vt_buf *answer, vt_err *err) VT_MUST_USE;
+
+/* ---- which category a picture belongs to ------------------------------------------------- */
+
+/* request: {image_url | image (base64), labels}. By the catalogue's categories, their words and
+ * their products' pictures; with labels (2..1000 different strings) by these words alone. answer
+ * gets {category, confidence, sure, categories[], execution_time_ms}: at most 5, best first.
+ * E_INVALID at /labels where neither labels nor categories are there. */
+vt_status vt_engine_detect_category(vt_engine *e, const json_t *request, const void *image,
+                                    size_t image_len, vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* How far its confidence can be trusted, measured on the catalogue's own products (at most 2,000),
+ * each left out of its category and of its own calibration: {products, right,
+ * expected_calibration_error, calibration {}, bins[]}. */
+vt_status vt_engine_reliability(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
 
 /* ---- looking around --------------------------------------------------------------------- */
 

@@ -89,6 +89,8 @@ static vt_status open_rest(vt_engine *e, const vt_engine_options *o, vt_err *err
         return vt_fail(err, VT_E_INTERNAL, "cannot make a semaphore");
     e->decoders_ready = true;
     s = vt_cache_open(&cache, &e->cache, err);
+    if (s == VT_OK)
+        s = vt_categories_open(&e->categories, err);
     return s == VT_OK ? vt_net_open(&net, &e->net, err) : s;
 }
 
@@ -104,7 +106,7 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
     s = e->model_name ? open_model(e, o, err) : vt_fail_nomem(err, strlen(o->model_dir));
     if (s == VT_OK)
         s = open_rest(e, o, err);
-    if (s == VT_OK)
+    if (s == VT_OK && o->data_dir)
         s = open_catalogue(e, o, err);
     if (s == VT_OK)
         s = warm_up(e, err);
@@ -119,6 +121,7 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
 void vt_engine_close(vt_engine *e) {
     if (!e)
         return;
+    vt_categories_close(e->categories);
     vt_catalog_close(e->catalog);
     vt_net_close(e->net);
     vt_cache_close(e->cache);

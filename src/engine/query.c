@@ -14,9 +14,14 @@ void vt_query_release(vt_query *q) {
     vt_query_init(q);
 }
 
-static const json_t *member(const json_t *request, const char *name) {
+const json_t *vt_member(const json_t *request, const char *name) {
     const json_t *v = json_object_get(request, name);
     return json_is_null(v) ? NULL : v;
+}
+
+const json_t *vt_given(const json_t *request, const char *name) {
+    const json_t *v = vt_member(request, name);
+    return json_is_string(v) && json_string_length(v) == 0 ? NULL : v;
 }
 
 static vt_status read_text(const json_t *text, vt_query *q, vt_err *err) {
@@ -35,8 +40,10 @@ static vt_status read_text(const json_t *text, vt_query *q, vt_err *err) {
 
 static vt_status read_subject(vt_engine *e, const json_t *request, const void *image, size_t len,
                               vt_query *q, vt_err *err) {
-    const json_t *text = member(request, "text_query");
-    int pictures = (image || member(request, "image")) + (member(request, "image_url") != NULL);
+    const json_t *text = vt_given(request, "text_query");
+    int pictures = (image || vt_given(request, "image")) + (vt_given(request, "image_url") != NULL);
+    if (pictures + (text != NULL) == 0 && vt_member(request, "text_query"))
+        return vt_fail_field(err, VT_E_INVALID, "/text_query", "text_query is empty");
     if (pictures + (text != NULL) == 0)
         return vt_fail(err, VT_E_INVALID,
                        "nothing to search for: give text_query, image or image_url");
@@ -64,7 +71,7 @@ static vt_status read_top_k(const json_t *top_k, vt_query *q, vt_err *err) {
 /* Puts an old field under its name in the filter; a second word on the same thing is refused. */
 static vt_status adopt(json_t *filter, const json_t *request, const char *field, const char *name,
                        vt_err *err) {
-    const json_t *v = member(request, field);
+    const json_t *v = vt_member(request, field);
     char at[64];
     snprintf(at, sizeof at, "/%s", field);
     if (!v)
@@ -76,6 +83,12 @@ static vt_status adopt(json_t *filter, const json_t *request, const char *field,
     return VT_OK;
 }
 
+/* pointer is at, or inside, the member at `at`. */
+static bool is_within(const char *pointer, const char *at) {
+    size_t n = strlen(at);
+    return strncmp(pointer, at, n) == 0 && (pointer[n] == 0 || pointer[n] == '/');
+}
+
 /* An error inside a member that came by an old field points at that field. */
 static void point_at_old_field(const json_t *request, vt_err *err) {
     static const char *const names[][2] = {
@@ -85,13 +98,12 @@ static void point_at_old_field(const json_t *request, vt_err *err) {
     };
     vt_err inner = *err;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strncmp(inner.field, names[i][0], strlen(names[i][0])) == 0 &&
-            member(request, names[i][1] + 1))
+        if (is_within(inner.field, names[i][0]) && vt_member(request, names[i][1] + 1))
             vt_fail_field(err, inner.status, names[i][1], "%s", inner.text);
 }
 
 static vt_status read_filter(const json_t *request, vt_query *q, vt_err *err) {
-    const json_t *given = member(request, "filter");
+    const json_t *given = vt_member(request, "filter");
     json_t *filter = NULL;
     vt_status s;
     if (given && !json_is_object(given))
@@ -113,14 +125,35 @@ static vt_status read_filter(const json_t *request, vt_query *q, vt_err *err) {
     return s;
 }
 
+/* Detection chooses a category for a picture; a text has none, and one that is given is chosen. */
+static vt_status read_detect(const json_t *request, vt_query *q, vt_err *err) {
+    const json_t *detect = vt_member(request, "detect_category");
+    const char *why = NULL;
+    if (detect && !json_is_boolean(detect))
+        why = "must be true or false";
+    else if (!json_is_true(detect))
+        return VT_OK;
+    else if (vt_given(request, "text_query"))
+        why = "is for searches by picture, not by text_query";
+    else if (vt_member(request, "category_filter") ||
+             vt_member(vt_member(request, "filter"), "category"))
+        why = "and a category filter cannot both choose the category";
+    if (why)
+        return vt_fail_field(err, VT_E_INVALID, "/detect_category", "detect_category %s", why);
+    q->detect = true;
+    return VT_OK;
+}
+
 vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                         vt_query *q, vt_err *err) {
     vt_status s;
     if (!json_is_object(request))
         return vt_fail(err, VT_E_INVALID, "a search is a JSON object");
-    s = read_top_k(member(request, "top_k"), q, err);
+    s = read_top_k(vt_member(request, "top_k"), q, err);
     if (s == VT_OK)
         s = read_filter(request, q, err);
+    if (s == VT_OK)
+        s = read_detect(request, q, err);
     if (s == VT_OK) /* last: it may download */
         s = read_subject(e, request, image, image_len, q, err);
     return s;
@@ -140,7 +173,7 @@ static vt_status add_tokens(vt_engine *e, const vt_query *q, vt_hasher *h, vt_er
 
 vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) {
     const vt_clip_info *model = vt_clip_describe(e->clip);
-    uint64_t numbers[3] = {q->text != NULL, q->top_k, vt_catalog_generation(e->catalog)};
+    uint64_t numbers[] = {q->text != NULL, q->top_k, q->detect, vt_catalog_generation(e->catalog)};
     vt_hasher *h = NULL;
     vt_buf filter;
     vt_status s;

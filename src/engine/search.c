@@ -1,11 +1,12 @@
 /* A query comes in. The walk of docs/ARCHITECTURE.md, in its order: validate, canonical key, cache,
- * vector, catalogue, JSON. What is cached is the answer without its last two members, which differ
- * from call to call: whether it was cached, and the milliseconds it took. */
+ * vector, category (where asked for), catalogue, JSON. What is cached is the answer without its
+ * last two members, which differ from call to call: whether it was cached, and the milliseconds it
+ * took. */
 #include "engine/state.h"
 
 typedef struct computation {
     vt_engine *e;
-    const vt_query *q;
+    vt_query *q;
 } computation;
 
 static vt_status vector_of(vt_engine *e, const vt_query *q, float *vector, vt_err *err) {
@@ -19,7 +20,18 @@ static vt_status vector_of(vt_engine *e, const vt_query *q, float *vector, vt_er
     return s;
 }
 
-static void write_hits(const vt_query *q, const vt_catalog_hit *hits, size_t n, vt_buf *out) {
+/* Narrows the query to the picture's category where that is sure. */
+static vt_status detect(vt_engine *e, vt_query *q, const float *vector, vt_detection *d,
+                        vt_err *err) {
+    vt_status s;
+    if (!q->detect)
+        return VT_OK;
+    s = vt_detect_category(e, vector, d, err);
+    return s == VT_OK && d->sure ? vt_filter_add_category(q->filter, d->category[0], err) : s;
+}
+
+static void write_hits(const vt_query *q, const vt_detection *d, const vt_catalog_hit *hits,
+                       size_t n, vt_buf *out) {
     vt_json w;
     vt_json_init(&w, out);
     vt_json_open(&w, '{');
@@ -27,6 +39,10 @@ static void write_hits(const vt_query *q, const vt_catalog_hit *hits, size_t n, 
     vt_json_str(&w, q->text ? "text" : "image");
     vt_json_key(&w, "top_k");
     vt_json_int(&w, (int64_t)q->top_k);
+    if (q->detect) {
+        vt_json_key(&w, "detected_category");
+        vt_detection_write(d, &w);
+    }
     vt_json_key(&w, "total_results");
     vt_json_int(&w, (int64_t)n);
     vt_json_key(&w, "results");
@@ -46,13 +62,17 @@ static vt_status compute(void *ctx, vt_buf *out, vt_err *err) {
     const computation *c = ctx;
     size_t dim = vt_clip_describe(c->e->clip)->dim, n = 0;
     vt_catalog_hit *hits = NULL;
+    vt_detection d = {0};
     float *vector = vt_alloc(dim, sizeof *vector);
     vt_status s =
         vector ? vector_of(c->e, c->q, vector, err) : vt_fail_nomem(err, dim * sizeof *vector);
     if (s == VT_OK)
+        s = detect(c->e, c->q, vector, &d, err);
+    if (s == VT_OK)
         s = vt_catalog_search(c->e->catalog, vector, c->q->filter, c->q->top_k, &hits, &n, err);
     if (s == VT_OK)
-        write_hits(c->q, hits, n, out);
+        write_hits(c->q, &d, hits, n, out);
+    vt_detection_release(&d);
     vt_catalog_hits_release(hits, n);
     free(vector);
     return s;

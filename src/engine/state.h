@@ -6,6 +6,7 @@
 #include "cache/cache.h"
 #include "catalog/catalog.h"
 #include "clip/clip.h"
+#include "engine/calibration.h"
 #include "engine/engine.h"
 #include "image/image.h"
 #include "net/net.h"
@@ -24,11 +25,14 @@ typedef struct vt_engine_counters {
     atomic_ullong ingested, ingest_failed;
 } vt_engine_counters;
 
+typedef struct vt_categories vt_categories;
+
 struct vt_engine {
     vt_log *log; /* not owned */
     vt_pool *pool;
     vt_clip *clip;
-    vt_catalog *catalog;
+    vt_catalog *catalog; /* NULL in an engine opened without a data folder */
+    vt_categories *categories;
     vt_cache *cache;
     vt_net *net;
     char *model_name;
@@ -74,18 +78,62 @@ typedef struct vt_query {
     const char *picture_field;
     size_t top_k;
     vt_filter *filter;
+    bool detect; /* the category, and search inside it when sure */
 } vt_query;
 
+/* NULL where it is missing or null, as the old clients send what they do not give. */
+const json_t *vt_member(const json_t *request, const char *name);
+/* The same, an empty string counting as absent too: exports write "" for what they do not have. */
+const json_t *vt_given(const json_t *request, const char *name);
 void vt_query_init(vt_query *q);
 void vt_query_release(vt_query *q);
 vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                         vt_query *q, vt_err *err) VT_MUST_USE;
 /* Hash over everything that changes the answer: the kind, the tokens or the picture, top_k, the
- * filter, the model, the catalogue's generation. */
+ * filter, whether the category is detected, the model, the catalogue's generation. */
 vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) VT_MUST_USE;
+
+/* ---- prompts.c -------------------------------------------------------------------------- */
+
+/* The words of a category or label ("living-room_lamps") in prompts of two languages, averaged.
+ * out: dim floats, unit length. */
+vt_status vt_prompt_vector(vt_engine *e, const char *name, float *out, vt_err *err) VT_MUST_USE;
+
+/* ---- category.c: which category a picture belongs to --------------------------------------- */
+
+#define VT_SURE         0.8f /* the confidence from which a search stays inside the category */
+#define VT_DETECTED_MAX 5
+
+typedef struct vt_detection {
+    size_t n;                        /* 0: there was nothing to choose */
+    char *category[VT_DETECTED_MAX]; /* best first; owned */
+    float confidence[VT_DETECTED_MAX];
+    bool sure; /* confidence[0] >= VT_SURE, and measured: a catalogue too small to be calibrated is
+                * never sure */
+} vt_detection;
+
+vt_status vt_categories_open(vt_categories **out, vt_err *err) VT_MUST_USE;
+void vt_categories_close(vt_categories *c);
+/* vector: of a picture. Among the catalogue's categories, in its state at the call or later. */
+vt_status vt_detect_category(vt_engine *e, const float *vector, vt_detection *out,
+                             vt_err *err) VT_MUST_USE;
+/* Among n >= 1 labels, by their words alone. */
+vt_status vt_detect_label(vt_engine *e, const float *vector, const char *const *labels, size_t n,
+                          vt_detection *out, vt_err *err) VT_MUST_USE;
+void vt_detection_release(vt_detection *d);
+/* The catalogue's products judged leave-one-out; c: what answers are given with. */
+vt_status vt_categories_reliability(vt_engine *e, vt_reliability *r, vt_calibration *c,
+                                    vt_err *err) VT_MUST_USE;
+
+/* ---- classify.c --------------------------------------------------------------------------- */
+
+/* {category, confidence, applied}, as a search tells it. */
+void vt_detection_write(const vt_detection *d, vt_json *w);
 
 /* ---- model.c ---------------------------------------------------------------------------- */
 
+/* vt_clip_open, for a caller to whom a missing file is a model that cannot be used: E_MODEL. */
+vt_status vt_model_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *err) VT_MUST_USE;
 void vt_model_write(const vt_clip_info *info, const char *name, vt_json *w);
 
 #endif

@@ -11,8 +11,14 @@ static const vt_part search_parts[] = {
     {"text_query", VT_PART_TEXT},  {"image_url", VT_PART_TEXT},
     {"top_k", VT_PART_NUMBER},     {"category_filter", VT_PART_TEXT},
     {"price_min", VT_PART_NUMBER}, {"price_max", VT_PART_NUMBER},
-    {"filter", VT_PART_JSON},      {"image", VT_PART_FILE},
-    {"file", VT_PART_FILE},        {NULL, VT_PART_TEXT},
+    {"filter", VT_PART_JSON},      {"detect_category", VT_PART_JSON},
+    {"image", VT_PART_FILE},       {"file", VT_PART_FILE},
+    {NULL, VT_PART_TEXT},
+};
+
+static const vt_part detect_parts[] = {
+    {"image_url", VT_PART_TEXT}, {"labels", VT_PART_JSON}, {"image", VT_PART_FILE},
+    {"file", VT_PART_FILE},      {NULL, VT_PART_TEXT},
 };
 
 static const vt_part product_parts[] = {
@@ -31,6 +37,11 @@ static const vt_route routes[] = {
      .run = vt_route_search,
      .body = VT_BODY_OBJECT,
      .parts = search_parts},
+    {.method = "POST",
+     .pattern = "/api/v1/detect-category",
+     .run = vt_route_detect_category,
+     .body = VT_BODY_OBJECT,
+     .parts = detect_parts},
     {.method = "POST",
      .pattern = "/api/v1/index-product",
      .run = vt_route_index_product,

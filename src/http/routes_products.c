@@ -1,6 +1,6 @@
-/* routes_products: the routes of single products, their list, and search. Each turns a request
- * into one call of the engine and the engine's answer into a body; rules about products and
- * queries live in the engine.
+/* routes_products: the routes of single products, their list, search and category detection. Each
+ * turns a request into one call of the engine and the engine's answer into a body; rules about
+ * products and queries live in the engine.
  *
  * Threading: on a worker, which owns the request. */
 #include "http/server.h"
@@ -8,18 +8,30 @@
 #define LIST_DEFAULT 100
 #define LIST_MAX     1000
 
-vt_status vt_route_search(vt_request *r, vt_engine *e, vt_err *err) {
+typedef vt_status (*query_fn)(vt_engine *e, const json_t *request, const void *image,
+                              size_t image_len, vt_buf *answer, vt_err *err);
+
+/* A question with perhaps a picture. */
+static vt_status answer_query(vt_request *r, vt_engine *e, query_fn ask, vt_err *err) {
     json_t *query = NULL;
     vt_buf image;
     bool given = false;
     vt_buf_init(&image, 0);
     vt_status status = vt_body_finish(&r->body, &query, &image, &given, err);
     if (status == VT_OK)
-        status =
-            vt_engine_search(e, query, given ? image.data : NULL, image.len, &r->answer.body, err);
+        status = ask(e, query, given ? (image.data ? image.data : "") : NULL, image.len,
+                     &r->answer.body, err);
     json_decref(query);
     vt_buf_release(&image);
     return status;
+}
+
+vt_status vt_route_search(vt_request *r, vt_engine *e, vt_err *err) {
+    return answer_query(r, e, vt_engine_search, err);
+}
+
+vt_status vt_route_detect_category(vt_request *r, vt_engine *e, vt_err *err) {
+    return answer_query(r, e, vt_engine_detect_category, err);
 }
 
 static void write_indexed(vt_buf *out, const json_t *product, const vt_ingest_result *result) {
@@ -45,7 +57,8 @@ vt_status vt_route_index_product(vt_request *r, vt_engine *e, vt_err *err) {
     vt_buf_init(&image, 0);
     vt_status status = vt_body_finish(&r->body, &product, &image, &given, err);
     if (status == VT_OK)
-        status = vt_engine_ingest(e, product, given ? image.data : NULL, image.len, &result, err);
+        status = vt_engine_ingest(e, product, given ? (image.data ? image.data : "") : NULL,
+                                  image.len, &result, err);
     if (status == VT_OK)
         write_indexed(&r->answer.body, product, &result);
     json_decref(product);

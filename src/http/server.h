@@ -253,6 +253,7 @@ const vt_route *vt_routes(size_t *n);
 vt_status vt_route_find(vt_request *r, vt_err *err) VT_MUST_USE;
 
 vt_status vt_route_search(vt_request *r, vt_engine *e, vt_err *err);
+vt_status vt_route_detect_category(vt_request *r, vt_engine *e, vt_err *err);
 vt_status vt_route_index_product(vt_request *r, vt_engine *e, vt_err *err);
 vt_status vt_route_get_product(vt_request *r, vt_engine *e, vt_err *err);
 vt_status vt_route_delete_product(vt_request *r, vt_engine *e, vt_err *err);

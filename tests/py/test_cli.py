@@ -9,7 +9,7 @@ import unittest
 
 from vitrine import BINARY, CATALOGUE, MODEL, QuietHandler, Shop, TestCase, demo_products, environment, run, run_import
 
-COMMANDS = ["serve", "import", "search", "get", "delete", "stats", "model", "check", "eval", "version"]
+COMMANDS = ["serve", "import", "search", "classify", "get", "delete", "stats", "model", "check", "eval", "version"]
 
 
 class SlowHandler(QuietHandler):

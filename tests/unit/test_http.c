@@ -173,6 +173,25 @@ static void test_search_form(void **state) {
            200, "\"top_k\":\"ten\""); /* the engine says what is wrong with it */
 }
 
+#define DETECT "/api/v1/detect-category"
+
+static void test_detect_category(void **state) {
+    fixture *f = *state;
+    expect(client_post(f->port, DETECT, FORM,
+                       PART("labels") "[\"hat\",\"shoe\"]\r\n" FILE_PART("image") "12345" END),
+           200, "{\"detection\":{\"labels\":[\"hat\",\"shoe\"]},\"image_bytes\":5}");
+    expect(client_post(f->port, DETECT, FORM, FILE_PART("file") "123" END), 200,
+           "{\"detection\":{},\"image_bytes\":3}");
+    expect(client_post(f->port, DETECT, JSON, "{\"labels\":[]}"), 400, "\"pointer\":\"/image\"");
+    expect(client_post(f->port, DETECT, FORM, PART("labels") "hat, shoe" END), 400,
+           "part 'labels'");
+    expect(client_post(f->port, DETECT, FORM, PART("top_k") "5" END), 400, "'top_k'");
+    expect(client_get(f->port, DETECT), 405, "");
+    expect(client_post(f->port, SEARCH, FORM,
+                       PART("detect_category") "true\r\n" FILE_PART("image") "12345" END),
+           200, "{\"request\":{\"detect_category\":true},\"image_bytes\":5,");
+}
+
 static void test_bad_forms_are_explained(void **state) {
     fixture *f = *state;
     static const struct {
@@ -475,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_index_product),
         cmocka_unit_test(test_chunked_body),
         cmocka_unit_test(test_search_form),
+        cmocka_unit_test(test_detect_category),
         cmocka_unit_test(test_bad_forms_are_explained),
         cmocka_unit_test(test_index_form),
         cmocka_unit_test(test_form_file_is_kept_to_the_byte),

@@ -144,8 +144,7 @@ void vt_json_value(vt_json *w, const json_t *v);          /* sorted keys, compac
 /* Whole-string, locale-independent, range-checked. No sign for u64; f64 refuses inf and nan. */
 bool vt_parse_u64(const char *s, uint64_t max, uint64_t *out) VT_MUST_USE;
 bool vt_parse_f64(const char *s, double *out) VT_MUST_USE;
-bool vt_parse_bool(const char *s, bool *out) VT_MUST_USE; /* true/false, yes/no, on/off, 1/0 */
-bool vt_utf8_valid(const char *s, size_t n) VT_MUST_USE;  /* no NUL, no surrogates, no overlongs */
+bool vt_utf8_valid(const char *s, size_t n) VT_MUST_USE; /* no NUL, no surrogates, no overlongs */
 /* Strict RFC 4648 base64 (padding optional, ASCII white space skipped). */
 vt_status vt_base64_decode(const char *s, size_t n, vt_buf *out, vt_err *err) VT_MUST_USE;
 /* "1.4 MB", "605 MB": for logs. Returns out. */
@@ -188,8 +187,8 @@ vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
 void vt_map_release(vt_map *m);
 /* Appends the file's bytes to out (its max is the limit). */
 vt_status vt_file_read(const char *path, vt_buf *out, vt_err *err) VT_MUST_USE;
-/* Writes a temporary beside it, fsync, rename, fsync of the folder: readers see old or new. */
-vt_status vt_file_replace(const char *path, const void *bytes, size_t n, vt_err *err) VT_MUST_USE;
+/* rename(2), then fsync of the folder: after a crash `to` is the old file or the new one. */
+vt_status vt_file_rename(const char *from, const char *to, vt_err *err) VT_MUST_USE;
 /* Creates the folder (and parents) where missing. */
 vt_status vt_dir_ensure(const char *path, vt_err *err) VT_MUST_USE;
 /* "<dir>/<name>", malloc'ed; name alone where it is absolute. NULL when there is no memory. */

@@ -1,5 +1,5 @@
-/* Files: map, read, replace atomically, lock. Replacement is write-temporary, fsync, rename,
- * fsync-of-folder; without the last a crash may bring the old name back. */
+/* Files: map, read, rename durably, lock. A rename without fsync of the folder may be undone by a
+ * crash. */
 #include "base/base.h"
 
 #include <errno.h>
@@ -107,39 +107,10 @@ static vt_status sync_dir_of(const char *path, vt_err *err) {
     return s;
 }
 
-static vt_status write_synced(const char *path, const void *bytes, size_t n, vt_err *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool ok;
-    int why;
-    if (fd < 0)
-        return vt_fail_errno(err, errno, "cannot create %s", path);
-    ok = write_all(fd, bytes, n) && fsync(fd) == 0;
-    why = errno;
-    if (close(fd) != 0 && ok) {
-        ok = false;
-        why = errno;
-    }
-    return ok ? VT_OK : vt_fail_errno(err, why, "cannot write %s", path);
-}
-
-vt_status vt_file_replace(const char *path, const void *bytes, size_t n, vt_err *err) {
-    vt_buf tmp;
-    vt_status s;
-    vt_buf_init(&tmp, 65536);
-    vt_buf_printf(&tmp, "%s.%ld.tmp", path, (long)getpid());
-    s = vt_buf_status(&tmp, "the file name", err);
-    if (s != VT_OK)
-        goto done;
-    s = write_synced(tmp.data, bytes, n, err);
-    if (s == VT_OK && rename(tmp.data, path) != 0)
-        s = vt_fail_errno(err, errno, "cannot rename %s to %s", tmp.data, path);
-    if (s != VT_OK)
-        unlink(tmp.data);
-    else
-        s = sync_dir_of(path, err);
-done:
-    vt_buf_release(&tmp);
-    return s;
+vt_status vt_file_rename(const char *from, const char *to, vt_err *err) {
+    if (rename(from, to) != 0)
+        return vt_fail_errno(err, errno, "cannot rename %s to %s", from, to);
+    return sync_dir_of(to, err);
 }
 
 vt_status vt_dir_ensure(const char *path, vt_err *err) {

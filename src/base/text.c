@@ -42,17 +42,6 @@ bool vt_parse_f64(const char *s, double *out) {
     return true;
 }
 
-bool vt_parse_bool(const char *s, bool *out) {
-    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcasecmp(s, words[i]) == 0) {
-            *out = i % 2 == 1;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Length of the well-formed sequence at s (Unicode 15, table 3-7), 0 where there is none. */
 static size_t sequence_length(const unsigned char *s, size_t n) {
     unsigned char low = 0x80, high = 0xBF;

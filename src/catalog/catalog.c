@@ -16,6 +16,7 @@
  * pinned reader is held during a scan; who waits for one holds no lock. */
 #include "catalog/catalog.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "catalog/memory.h"
@@ -39,6 +40,18 @@ struct vt_catalog {
 
 /* ---- open and close --------------------------------------------------------------------- */
 
+vt_status vt_catalog_find(const char *dir, vt_err *err) {
+    struct stat st;
+    char *path = vt_path_join(dir, "catalog.db");
+    vt_status s = VT_OK;
+    if (!path)
+        return vt_fail_nomem(err, strlen(dir));
+    if (stat(path, &st) != 0)
+        s = vt_fail_errno(err, errno, "there is no catalogue in %s (catalog.db)", dir);
+    free(path);
+    return s;
+}
+
 static vt_status lock_folder(vt_catalog *c, const char *dir, vt_err *err) {
     char *path = vt_path_join(dir, "lock");
     vt_status s;
@@ -47,6 +60,8 @@ static vt_status lock_folder(vt_catalog *c, const char *dir, vt_err *err) {
     s = vt_dir_ensure(dir, err);
     if (s == VT_OK)
         s = vt_lock_acquire(path, &c->lock, err);
+    if (s == VT_E_LOCKED)
+        vt_fail_prefix(err, "the data folder is in use: ask its server over HTTP, or stop it");
     free(path);
     return s;
 }
@@ -105,7 +120,9 @@ vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err 
     c->lock.fd = -1;
     c->dim = o->dim;
     c->model = o->model;
-    s = lock_folder(c, o->dir, err);
+    s = o->must_exist ? vt_catalog_find(o->dir, err) : VT_OK;
+    if (s == VT_OK)
+        s = lock_folder(c, o->dir, err);
     if (s == VT_OK)
         s = open_parts(c, o, err);
     if (s == VT_OK)

@@ -71,6 +71,7 @@ typedef struct vt_catalog_options {
     vt_hash model;          /* the model's identity */
     const char *model_name; /* for messages: the model folder's name */
     vt_pool *pool;          /* for scans; may be NULL; not owned */
+    bool must_exist;        /* a folder without catalogue is E_NOT_FOUND, and left as it is */
     const char *vfs;        /* SQLite's file layer by name; NULL: its own (tests inject faults) */
 } vt_catalog_options;
 
@@ -162,6 +163,9 @@ typedef struct vt_category_vectors {
 vt_status vt_catalog_category_vectors(vt_catalog *c, size_t max_samples, vt_category_vectors *out,
                                       vt_err *err) VT_MUST_USE;
 void vt_category_vectors_release(vt_category_vectors *v);
+
+/* E_NOT_FOUND where dir holds no catalog.db. */
+vt_status vt_catalog_find(const char *dir, vt_err *err) VT_MUST_USE;
 
 /* Verifies a data folder nobody has open: database integrity, every row (fields, vector length and
  * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls

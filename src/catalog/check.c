@@ -70,11 +70,8 @@ static vt_status check_file(checker *k, vt_err *err) {
 }
 
 static vt_status check_meta(checker *k, vt_err *err) {
-    bool empty = false;
     char model[65];
-    vt_status s = vt_schema_verify(k->db, &empty, err);
-    if (s == VT_OK && empty)
-        s = vt_fail(err, VT_E_CORRUPT, "catalog.db: it has no tables");
+    vt_status s = vt_schema_verify(k->db, err);
     if (s == VT_OK)
         s = vt_meta_read(k->db, &k->meta, err);
     if (s != VT_OK)
@@ -213,7 +210,9 @@ vt_status vt_catalog_check(const char *dir, vt_say_fn say_fn, void *ctx, size_t 
     *problems = 0;
     if (!path)
         return vt_fail_nomem(err, strlen(dir));
-    s = vt_lock_acquire(path, &lock, err);
+    s = vt_catalog_find(dir, err); /* before the lock, whose file would be left behind */
+    if (s == VT_OK)
+        s = vt_lock_acquire(path, &lock, err);
     if (s == VT_OK)
         s = check_locked(&k, dir, err);
     *problems = k.problems;

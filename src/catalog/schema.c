@@ -61,21 +61,20 @@ void vt_uuid_random(char out[37]) {
     out[n] = 0;
 }
 
-vt_status vt_schema_verify(sqlite3 *db, bool *empty, vt_err *err) {
+vt_status vt_schema_verify(sqlite3 *db, vt_err *err) {
     const char *path = sqlite3_db_filename(db, "main");
     int64_t tables = 0, application = 0, version = 0;
     vt_status s = vt_sql_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
-    *empty = false;
     if (s == VT_OK)
         s = vt_sql_int(db, "PRAGMA application_id", &application, err);
     if (s == VT_OK)
         s = vt_sql_int(db, "PRAGMA user_version", &version, err);
     if (s != VT_OK)
         return s;
-    if (tables == 0 && application == 0) {
-        *empty = true;
-        return VT_OK;
-    }
+    if (tables == 0 && application == 0)
+        return vt_fail(err, VT_E_CORRUPT,
+                       "%.300s has no tables: restore a backup, or remove it and import again",
+                       path);
     if (application != APPLICATION_ID)
         return vt_fail(
             err, VT_E_MISMATCH,

@@ -12,9 +12,9 @@ typedef struct vt_meta {
     uint64_t seq; /* highest change number given so far; never goes back */
 } vt_meta;
 
-/* E_MISMATCH unless the file is a vitrine catalogue of this version; *empty: a database without
- * any table, which becomes one by vt_schema_create. */
-vt_status vt_schema_verify(sqlite3 *db, bool *empty, vt_err *err) VT_MUST_USE;
+/* E_MISMATCH unless the file is a vitrine catalogue of this version, E_CORRUPT without any table.
+ */
+vt_status vt_schema_verify(sqlite3 *db, vt_err *err) VT_MUST_USE;
 /* Makes the tables and the meta row, in one transaction. */
 vt_status vt_schema_create(sqlite3 *db, const vt_meta *meta, vt_err *err) VT_MUST_USE;
 /* E_CORRUPT for a meta row that cannot be ours. */

@@ -14,6 +14,8 @@
  * and come to life at the next start, and then two states would share a number. */
 #include "catalog/store.h"
 
+#include <unistd.h>
+
 #include "catalog/row.h"
 
 enum statement {
@@ -65,26 +67,57 @@ static int on_log(void *ctx, sqlite3 *db, const char *name, int pages) {
 }
 
 static vt_status set_up(vt_store *s, vt_err *err) {
-    /* 8192: three products of a 512-float vector a page, where 4096 holds one and wastes a third.
-     * journal_size_limit: a log that grew in a large import is cut when it is used again. */
+    /* journal_size_limit: a log that grew in a large import is cut when it is used again. */
     return vt_sql_exec(s->db,
-                       "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                        "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
                        "PRAGMA journal_size_limit=67108864",
                        "set up the database", err);
 }
 
-static vt_status verify_or_create(vt_store *s, const vt_meta *loaded, vt_err *err) {
-    bool empty = false;
-    vt_status status = vt_schema_verify(s->db, &empty, err);
-    if (status != VT_OK)
-        return status;
-    status = set_up(s, err); /* only now: a foreign file must not be changed */
-    if (status == VT_OK && empty) {
-        vt_meta fresh = *loaded;
-        vt_uuid_random(fresh.database_id);
-        status = vt_schema_create(s->db, &fresh, err);
+/* Pages of 8192 bytes hold three products of a 512-float vector, where 4096 hold one and waste a
+ * third. Synchronous: the rename that follows must not overtake the bytes. */
+static vt_status create_at(const char *path, const char *vfs, const vt_meta *loaded, vt_err *err) {
+    vt_meta fresh = *loaded;
+    sqlite3 *db = NULL;
+    vt_status s = vt_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, &db, err);
+    if (s == VT_OK)
+        s = vt_sql_exec(db, "PRAGMA page_size=8192; PRAGMA synchronous=FULL", "set up the file",
+                        err);
+    vt_uuid_random(fresh.database_id);
+    if (s == VT_OK)
+        s = vt_schema_create(db, &fresh, err);
+    if (sqlite3_close(db) != SQLITE_OK && s == VT_OK)
+        s = vt_fail(err, VT_E_INTERNAL, "cannot close %s", path);
+    return s;
+}
+
+/* A catalogue begins whole: it is made under another name and renamed, so that a kill in between
+ * leaves no catalogue, never one without tables. */
+static vt_status create(const char *path, const char *vfs, const vt_meta *loaded, vt_err *err) {
+    vt_buf fresh, journal;
+    vt_status s;
+    vt_buf_init(&fresh, 65536);
+    vt_buf_init(&journal, 65536);
+    vt_buf_printf(&fresh, "%s-new", path);
+    vt_buf_printf(&journal, "%s-new-journal", path);
+    s = vt_buf_status(&journal, "the file name", err);
+    if (s == VT_OK) {
+        unlink(fresh.data); /* of a start that was killed */
+        unlink(journal.data);
+        s = create_at(fresh.data, vfs, loaded, err);
     }
+    if (s == VT_OK)
+        s = vt_file_rename(fresh.data, path, err);
+    vt_buf_release(&fresh);
+    vt_buf_release(&journal);
+    return s;
+}
+
+static vt_status verify(vt_store *s, const vt_meta *loaded, vt_err *err) {
+    vt_status status = vt_schema_verify(s->db, err);
+    if (status == VT_OK)
+        status = set_up(s, err); /* only now: a foreign file must not be changed */
     if (status == VT_OK)
         status = vt_meta_read(s->db, &s->meta, err);
     if (status == VT_OK)
@@ -101,9 +134,11 @@ vt_status vt_store_open(const char *path, const char *vfs, const vt_meta *meta, 
     if (!s)
         return vt_fail_nomem(err, sizeof *s);
     vt_buf_init(&s->text, VT_ATTRIBUTES_MAX);
-    status = vt_sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, &s->db, err);
+    status = access(path, F_OK) == 0 ? VT_OK : create(path, vfs, meta, err);
     if (status == VT_OK)
-        status = verify_or_create(s, meta, err);
+        status = vt_sql_open(path, SQLITE_OPEN_READWRITE, vfs, &s->db, err);
+    if (status == VT_OK)
+        status = verify(s, meta, err);
     for (size_t i = 0; i < STMT_COUNT && status == VT_OK; i++)
         status = vt_sql_prepare(s->db, SQL[i], &s->stmts[i], err);
     if (status != VT_OK) {

@@ -164,6 +164,13 @@ static inline void collect(void *ctx, bool problem, const char *line) {
         f->len += (size_t)n;
 }
 
+static inline void write_file(const char *path, const void *bytes, size_t n) {
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
 static inline void assert_sound(const char *dir) {
     findings f = {0};
     size_t problems = 0;

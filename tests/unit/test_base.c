@@ -173,7 +173,6 @@ static void numbers_are_written_as_short_as_they_read_back(void **state) {
 static void numbers_are_whole_and_in_range(void **state) {
     uint64_t u = 1;
     double d = 1;
-    bool b;
     assert_true(vt_parse_u64("18446744073709551615", UINT64_MAX, &u) && u == UINT64_MAX);
     assert_false(vt_parse_u64("18446744073709551616", UINT64_MAX, &u));
     assert_false(vt_parse_u64("11", 10, &u));
@@ -183,9 +182,6 @@ static void numbers_are_whole_and_in_range(void **state) {
     assert_false(vt_parse_f64("inf", &d) || vt_parse_f64("nan", &d) || vt_parse_f64("0x10", &d) ||
                  vt_parse_f64("1e999", &d) || vt_parse_f64("1 ", &d) || vt_parse_f64("", &d) ||
                  vt_parse_f64("1,5", &d));
-    assert_true(vt_parse_bool("On", &b) && b);
-    assert_true(vt_parse_bool("0", &b) && !b);
-    assert_false(vt_parse_bool("maybe", &b));
 }
 
 static void utf8_is_checked(void **state) {
@@ -260,8 +256,16 @@ static char *temp_dir(void) {
     return path;
 }
 
-static void files_are_replaced_whole(void **state) {
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void files_are_read_mapped_and_renamed(void **state) {
     char *dir = temp_dir(), *path = vt_path_join(dir, "a/b/file");
+    char *other = vt_path_join(dir, "a/b/other");
     char *folder = vt_path_dir(path);
     vt_err err;
     vt_buf b;
@@ -269,8 +273,10 @@ static void files_are_replaced_whole(void **state) {
     vt_buf_init(&b, 100);
     assert_int_equal(vt_dir_ensure(folder, &err), VT_OK);
     assert_int_equal(vt_dir_ensure(folder, &err), VT_OK);
-    assert_int_equal(vt_file_replace(path, "one", 3, &err), VT_OK);
-    assert_int_equal(vt_file_replace(path, "second", 6, &err), VT_OK);
+    write_file(path, "one");
+    write_file(other, "second");
+    assert_int_equal(vt_file_rename(other, path, &err), VT_OK);
+    assert_int_equal(vt_file_rename(other, path, &err), VT_E_NOT_FOUND);
     assert_int_equal(vt_file_read(path, &b, &err), VT_OK);
     assert_string_equal(b.data, "second");
     assert_int_equal(vt_file_map(path, &map, &err), VT_OK);
@@ -284,6 +290,7 @@ static void files_are_replaced_whole(void **state) {
     assert_int_equal(vt_file_map("/nonexistent/x", &map, &err), VT_E_NOT_FOUND);
     assert_int_equal(vt_dir_ensure(path, &err), VT_E_IO);
     free(path);
+    free(other);
     free(folder);
     vt_buf_release(&b);
 }
@@ -394,7 +401,7 @@ int main(void) {
         cmocka_unit_test(base64_is_strict),
         cmocka_unit_test(hash_is_sha256),
         cmocka_unit_test(times_and_sizes_are_readable),
-        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(files_are_read_mapped_and_renamed),
         cmocka_unit_test(paths_are_joined_and_split),
         cmocka_unit_test(lock_names_its_holder),
         cmocka_unit_test(log_writes_json_lines),

@@ -105,11 +105,6 @@ static void no_catalogue_at_all(void **state) {
 
 /* ---- damage to the file itself ---------------------------------------------------------- */
 
-static void write_file(const char *path, const void *bytes, size_t n) {
-    vt_err err = {0};
-    assert_int_equal(vt_file_replace(path, bytes, n, &err), VT_OK);
-}
-
 /* Neither may crash, and what a check calls sound must open. Tells whether damage was found. */
 static bool check_and_open(const char *dir) {
     findings f = {0};

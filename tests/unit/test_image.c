@@ -221,7 +221,7 @@ static void limit_memory(bool on) {
     fclose(f);
     text[strcspn(text, " ")] = 0;
     uint64_t now = 0;
-    assert_true(vt_parse_u64(text, UINT32_MAX, &now));
+    assert_true(vt_parse_u64(text, UINT64_MAX, &now));
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
     limit.rlim_cur = on ? now * 4096 + (16u << 20) : limit.rlim_max;

@@ -27,13 +27,17 @@ vt_status vt_command_version(vt_options *o, int *code, vt_err *err);
 
 /* Opens the engine for a command of one answer: its start-up log is told only where --log-level
  * was given. */
-vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) VT_MUST_USE;
+vt_status vt_open_quietly(vt_options *o, bool must_exist, vt_log **log, vt_engine **e,
+                          vt_err *err) VT_MUST_USE;
 typedef vt_status (*vt_ask_fn)(vt_engine *e, vt_options *o, vt_buf *answer, vt_err *err);
 typedef void (*vt_print_fn)(const vt_options *o, const vt_buf *answer);
 /* Opens the engine quietly, asks it, prints the answer. */
 vt_status vt_ask(vt_options *o, vt_ask_fn fn, vt_print_fn print, vt_err *err) VT_MUST_USE;
 /* A word that a command would ignore is a mistake (check FOLDER, where --data FOLDER was meant). */
 vt_status vt_refuse_words(const vt_options *o, const char *command, vt_err *err) VT_MUST_USE;
+/* s without what a terminal would obey (control characters become '?'), filled up to width bytes.
+ */
+void vt_put_plain(FILE *out, const char *s, int width);
 /* A JSON answer for a person: one "path: value" a line. */
 void vt_print_json(const vt_buf *answer);
 

@@ -199,7 +199,7 @@ vt_status vt_command_eval(vt_options *o, int *code, vt_err *err) {
     if (s == VT_OK)
         s = vt_file_map(o->value[OPT_QUERIES], &file, err);
     if (s == VT_OK)
-        s = vt_open_quietly(o, &log, &e, err);
+        s = vt_open_quietly(o, true, &log, &e, err);
     if (s == VT_OK)
         s = evaluate(e, o, &file, &broken, err);
     *code = broken > 0 ? VT_EXIT_PARTLY : 0;

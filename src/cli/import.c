@@ -24,7 +24,13 @@ typedef struct session {
     bool json;
     atomic_ullong bytes, fed; /* read so far, and lines in them: the reader's, read by tell_line */
     uint64_t lines, failed, encoded, created, updated, unchanged;
+    atomic_bool full; /* the disk is: the lines to come would only fail one after the other */
+    vt_err why_full;
 } session;
+
+static bool stopped(session *s) {
+    return interrupted || atomic_load(&s->full);
+}
 
 static void print_json_line(const vt_import_line *l) {
     vt_buf out;
@@ -56,6 +62,10 @@ static void count(session *s, const vt_import_line *l) {
     s->lines++;
     if (l->status != VT_OK) {
         s->failed++;
+        if (l->status == VT_E_FULL && !atomic_load(&s->full)) {
+            s->why_full = *l->err;
+            atomic_store(&s->full, true);
+        }
         return;
     }
     s->encoded += l->result->encoded;
@@ -78,8 +88,9 @@ static void tell_line(void *ctx, const vt_import_line *l) {
         print_json_line(l);
     } else if (l->status != VT_OK) {
         vt_progress_clear(&s->progress);
-        fprintf(stderr, "line %llu%s%s: %s%s%s\n", (unsigned long long)l->line, *l->id ? ", " : "",
-                l->id, l->err->field, *l->err->field ? ": " : "", l->err->text);
+        fprintf(stderr, "line %llu%s", (unsigned long long)l->line, *l->id ? ", " : "");
+        vt_put_plain(stderr, l->id, 0);
+        fprintf(stderr, ": %s%s%s\n", l->err->field, *l->err->field ? ": " : "", l->err->text);
     }
     vt_progress_tell(&s->progress, s->lines, s->failed, bytes_done(s));
 }
@@ -89,7 +100,7 @@ static void tell_line(void *ctx, const vt_import_line *l) {
 static vt_status take_row(void *ctx, uint64_t line, const char *json, size_t n, const vt_err *why,
                           vt_err *err) {
     session *s = ctx;
-    if (interrupted) /* the rest of a piece may be hundreds of downloads */
+    if (stopped(s)) /* the rest of a piece may be hundreds of downloads */
         return VT_OK;
     atomic_fetch_add(&s->fed, 1);
     return json ? vt_import_feed(s->import, line, json, n, err)
@@ -98,7 +109,7 @@ static vt_status take_row(void *ctx, uint64_t line, const char *json, size_t n, 
 
 static vt_status read_rows(int fd, const char *path, vt_rows *rows, session *s, vt_err *err) {
     char piece[PIECE];
-    while (!interrupted) {
+    while (!stopped(s)) {
         ssize_t n = read(fd, piece, sizeof piece);
         vt_status status;
         if (n < 0 && errno == EINTR)
@@ -120,7 +131,10 @@ static vt_status choose_format(const vt_options *o, const char *path, vt_rows_fo
     const char *name = o->value[OPT_FORMAT];
     size_t n = strlen(path);
     if (!name)
-        name = n > 4 && strcasecmp(path + n - 4, ".csv") == 0 ? "csv" : "jsonl";
+        name = n > 4 && (strcasecmp(path + n - 4, ".csv") == 0 ||
+                         strcasecmp(path + n - 4, ".tsv") == 0)
+                   ? "csv"
+                   : "jsonl";
     *out = strcmp(name, "csv") == 0 ? VT_ROWS_CSV : VT_ROWS_JSONL;
     if (strcmp(name, "csv") != 0 && strcmp(name, "jsonl") != 0)
         return vt_fail(err, VT_E_INVALID, "format must be jsonl or csv, not \"%s\"", name);
@@ -202,6 +216,8 @@ static vt_status open_input(const vt_options *o, int *fd, uint64_t *size, vt_err
         strcmp(o->words[0], "-") == 0 ? dup(STDIN_FILENO) : open(o->words[0], O_RDONLY | O_CLOEXEC);
     if (*fd < 0)
         return vt_fail_errno(err, errno, "cannot open %s", o->words[0]);
+    if (fstat(*fd, &st) == 0 && S_ISDIR(st.st_mode))
+        return vt_fail(err, VT_E_INVALID, "cannot import %s: it is a folder", o->words[0]);
     *size = fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
     return VT_OK;
 }
@@ -215,7 +231,7 @@ vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
     int fd = -1;
     vt_status status = open_input(o, &fd, &size, err);
     if (status == VT_OK)
-        status = vt_open_quietly(o, &log, &e, err);
+        status = vt_open_quietly(o, false, &log, &e, err);
     if (status == VT_OK) {
         sigaction(SIGINT, &act, NULL);
         sigaction(SIGTERM, &act, NULL);
@@ -224,6 +240,10 @@ vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
         status = import_file(e, o, fd, &s, err);
         vt_progress_clear(&s.progress);
         print_summary(&s, vt_seconds_since(s.progress.begun_ns));
+        if (status == VT_OK && atomic_load(&s.full)) {
+            *err = s.why_full;
+            status = vt_fail_prefix(err, "stopped; make room and run it again");
+        }
     }
     *code = interrupted ? VT_EXIT_INTERRUPTED : s.failed > 0 ? VT_EXIT_PARTLY : 0;
     vt_engine_close(e);

@@ -7,6 +7,17 @@ enum { ANSWER_MAX = 256 << 20, IMAGE_MAX = 20 * 1000 * 1000 };
 
 /* ---- printing ------------------------------------------------------------------------------- */
 
+void vt_put_plain(FILE *out, const char *s, int width) {
+    for (; *s; s++, width--) {
+        unsigned char c = (unsigned char)*s;
+        bool c1 = c == 0xC2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xA0;
+        s += c1;
+        fputc(c < 0x20 || c == 0x7F || c1 ? '?' : c, out);
+    }
+    for (; width > 0; width--)
+        fputc(' ', out);
+}
+
 static void print_leaf(const char *path, const json_t *v) {
     vt_buf text;
     vt_json w;
@@ -16,8 +27,11 @@ static void print_leaf(const char *path, const json_t *v) {
         vt_buf_puts(&text, json_string_value(v));
     else
         vt_json_value(&w, v);
-    if (text.failed == VT_OK)
-        printf("%-28s %s\n", path, text.data);
+    if (text.failed == VT_OK && text.data) {
+        vt_put_plain(stdout, path, 29);
+        vt_put_plain(stdout, text.data, 0);
+    }
+    putchar('\n');
     vt_buf_release(&text);
 }
 
@@ -64,11 +78,13 @@ static void print_hits(const vt_buf *answer) {
         char cost[32] = "-";
         if (json_is_number(price))
             snprintf(cost, sizeof cost, "%.2f", json_number_value(price));
-        printf("%3zu  %.4f  %-24s %9s  %-12s %s\n", i + 1,
-               json_number_value(json_object_get(hit, "similarity_score")),
-               json_string_value(json_object_get(hit, "product_id")), cost,
-               json_string_value(json_object_get(hit, "category")),
-               json_string_value(json_object_get(hit, "name")));
+        printf("%3zu  %.4f  ", i + 1, json_number_value(json_object_get(hit, "similarity_score")));
+        vt_put_plain(stdout, json_string_value(json_object_get(hit, "product_id")), 24);
+        printf(" %9s  ", cost);
+        vt_put_plain(stdout, json_string_value(json_object_get(hit, "category")), 12);
+        putchar(' ');
+        vt_put_plain(stdout, json_string_value(json_object_get(hit, "name")), 0);
+        putchar('\n');
     }
     fprintf(stderr, "%lld found in %.2f ms\n",
             (long long)json_integer_value(json_object_get(v, "total_results")),
@@ -78,9 +94,11 @@ static void print_hits(const vt_buf *answer) {
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-vt_status vt_open_quietly(vt_options *o, vt_log **log, vt_engine **e, vt_err *err) {
+vt_status vt_open_quietly(vt_options *o, bool must_exist, vt_log **log, vt_engine **e,
+                          vt_err *err) {
     vt_engine_options options;
     vt_status s = vt_options_engine(o, &options, err);
+    options.must_exist = must_exist;
     if (s == VT_OK && o->value[OPT_LOG_LEVEL] != vt_option_rows[OPT_LOG_LEVEL].preset)
         s = vt_options_log(o, log, err);
     return s == VT_OK ? vt_engine_open(&options, *log, e, err) : s;
@@ -98,7 +116,7 @@ vt_status vt_ask(vt_options *o, vt_ask_fn fn, vt_print_fn print, vt_err *err) {
     vt_buf answer;
     vt_status s;
     vt_buf_init(&answer, ANSWER_MAX);
-    s = vt_open_quietly(o, &log, &e, err);
+    s = vt_open_quietly(o, true, &log, &e, err);
     if (s == VT_OK)
         s = fn(e, o, &answer, err);
     if (s == VT_OK)
@@ -154,7 +172,7 @@ static vt_status add_text(json_t *object, const char *key, const char *text, vt_
 static vt_status build_request(const vt_options *o, json_t *request, vt_err *err) {
     json_t *filter = json_object();
     uint64_t top_k;
-    vt_status s = vt_options_number(o, OPT_TOP_K, 1000, &top_k, err);
+    vt_status s = vt_options_number(o, OPT_TOP_K, INT32_MAX, &top_k, err);
     if (!filter || json_object_set_new(request, "filter", filter) != 0)
         return vt_fail_nomem(err, 64);
     if (s == VT_OK && json_object_set_new(request, "top_k", json_integer((json_int_t)top_k)) != 0)

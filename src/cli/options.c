@@ -80,8 +80,8 @@ static vt_status read_flags(int argc, char **argv, unsigned command, vt_options 
     build_getopt(command, table);
     opterr = 0;
     optind = 0; /* 0, not 1: glibc then forgets an earlier scan */
-    while ((c = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-        int which = c - GETOPT_BASE;
+    while ((c = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        int which = c == 'h' ? OPT_HELP : c - GETOPT_BASE;
         if (c == ':')
             return vt_fail(err, VT_E_INVALID, "%s needs a value", argv[optind - 1]);
         if (c == '?' && optopt > 0 && optopt < GETOPT_BASE)
@@ -156,7 +156,8 @@ static vt_status read_file(const char *path, vt_options *o, vt_err *err) {
     if (why != 0)
         return vt_fail_errno(err, why, "cannot read configuration %s", path);
     if (line > 0)
-        return vt_fail(err, VT_E_PARSE, "%s: line %d is not `key = value`", path, line);
+        return vt_fail(err, VT_E_PARSE, "%s: line %d is not `key = value` of at most 198 bytes",
+                       path, line);
     return VT_OK;
 }
 

@@ -2,6 +2,7 @@
  * over the whole run; the time left follows from the bytes of the file read so far. */
 #include "cli/command.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { BAR = 24 };
@@ -33,6 +34,15 @@ static void write_bar(vt_buf *line, const vt_progress *p, uint64_t bytes) {
     vt_buf_puts(line, "] ");
 }
 
+/* A bar that wraps leaves a line behind each time it is drawn: it ends at the terminal's edge. */
+static void fit_to_terminal(vt_buf *line) {
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2 || line->len < size.ws_col)
+        return;
+    line->len = size.ws_col - 1;
+    line->data[line->len] = 0;
+}
+
 void vt_progress_tell(vt_progress *p, uint64_t lines, uint64_t failed, uint64_t bytes) {
     double seconds = vt_seconds_since(p->begun_ns);
     vt_buf line;
@@ -40,16 +50,15 @@ void vt_progress_tell(vt_progress *p, uint64_t lines, uint64_t failed, uint64_t 
         return;
     p->told_ns = vt_now_ns();
     vt_buf_init(&line, 400);
-    if (p->bar) {
-        vt_buf_puts(&line, "\r\x1b[K");
+    if (p->bar)
         write_bar(&line, p, bytes);
-    }
     vt_buf_printf(&line, "%llu products, %llu failed, %.1f/s", (unsigned long long)lines,
                   (unsigned long long)failed, (double)lines / seconds);
     write_eta(&line, p, bytes, seconds);
-    vt_buf_puts(&line, p->bar ? "" : "\n");
+    if (p->bar)
+        fit_to_terminal(&line);
     if (line.failed == VT_OK)
-        fputs(line.data, stderr);
+        fprintf(stderr, "%s%s%s", p->bar ? "\r\x1b[K" : "", line.data, p->bar ? "" : "\n");
     fflush(stderr);
     vt_buf_release(&line);
 }

@@ -33,6 +33,13 @@ void vt_model_write(const vt_clip_info *info, const char *name, vt_json *w) {
     }
 }
 
+vt_status vt_model_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *err) {
+    vt_status s = vt_clip_open(dir, pool, out, err);
+    if (s == VT_E_NOT_FOUND || s == VT_E_IO)
+        s = err->status = VT_E_MODEL;
+    return s;
+}
+
 vt_status vt_engine_model_info(const char *model_dir, const char *isa, unsigned threads,
                                vt_buf *answer, vt_err *err) {
     vt_pool *pool = NULL;
@@ -43,7 +50,7 @@ vt_status vt_engine_model_info(const char *model_dir, const char *isa, unsigned 
     if (s == VT_OK)
         s = vt_pool_open(threads, &pool, err);
     if (s == VT_OK)
-        s = vt_clip_open(model_dir, pool, &clip, err);
+        s = vt_model_open(model_dir, pool, &clip, err);
     if (s != VT_OK)
         goto done;
     vt_json_init(&w, answer);

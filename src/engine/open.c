@@ -15,7 +15,7 @@ static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *er
     if (s == VT_OK)
         s = vt_pool_open(o->threads, &e->pool, err);
     if (s == VT_OK)
-        s = vt_clip_open(o->model_dir, e->pool, &e->clip, err);
+        s = vt_model_open(o->model_dir, e->pool, &e->clip, err);
     if (s != VT_OK)
         return s;
     info = vt_clip_describe(e->clip);
@@ -38,6 +38,7 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
     const vt_clip_info *info = vt_clip_describe(e->clip);
     vt_catalog_options options = {
         .dir = o->data_dir,
+        .must_exist = o->must_exist,
         .dim = info->dim,
         .model = info->identity,
         .model_name = o->model_dir,

@@ -16,8 +16,7 @@ void vt_picture_release(vt_picture *p) {
 }
 
 const char *vt_picture_field(const json_t *request, const void *bytes) {
-    const json_t *image = json_object_get(request, "image");
-    return bytes || (image && !json_is_null(image)) ? "/image" : "/image_url";
+    return bytes || vt_given(request, "image") ? "/image" : "/image_url";
 }
 
 /* Past "data:image/png;base64," where there is one. */
@@ -45,7 +44,8 @@ static vt_status decode_base64(const json_t *image, vt_picture *p, vt_err *err) 
     if (s == VT_E_TOO_LARGE)
         return vt_fail_field(err, s, "/image", "image is larger than %u bytes", VT_IMAGE_MAX_BYTES);
     if (s != VT_OK)
-        return vt_fail_field(err, s, "/image", "image is %s", why.text);
+        return vt_fail_field(err, s, "/image",
+                             "image is %s (a picture elsewhere goes in image_url)", why.text);
     if (p->own.len == 0)
         return vt_fail_field(err, VT_E_INVALID, "/image", "image is empty");
     return VT_OK;
@@ -53,7 +53,7 @@ static vt_status decode_base64(const json_t *image, vt_picture *p, vt_err *err) 
 
 static vt_status fetch(vt_engine *e, const json_t *url, vt_picture *p, vt_err *err) {
     vt_err why;
-    if (!url || json_is_null(url))
+    if (!url)
         return vt_fail_field(err, VT_E_INVALID, "/image_url",
                              "image_url is missing: a picture is needed (image_url or image)");
     if (!json_is_string(url))
@@ -65,14 +65,15 @@ static vt_status fetch(vt_engine *e, const json_t *url, vt_picture *p, vt_err *e
 
 vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes, size_t len,
                           vt_picture *p, vt_err *err) {
-    const json_t *image = json_object_get(request, "image");
+    const json_t *image = vt_given(request, "image");
     vt_status s = VT_OK;
     if (bytes) {
         p->bytes = bytes;
         p->len = len;
+        if (len == 0)
+            s = vt_fail_field(err, VT_E_IMAGE, "/image", "image is empty");
     } else {
-        s = image && !json_is_null(image) ? decode_base64(image, p, err)
-                                          : fetch(e, json_object_get(request, "image_url"), p, err);
+        s = image ? decode_base64(image, p, err) : fetch(e, vt_given(request, "image_url"), p, err);
         p->bytes = (const uint8_t *)p->own.data;
         p->len = p->own.len;
     }
@@ -86,7 +87,7 @@ static bool is_url(const char *s) {
 }
 
 vt_status vt_picture_read_local(const char *dir, json_t *line, vt_buf *bytes, vt_err *err) {
-    const char *image = json_string_value(json_object_get(line, "image"));
+    const char *image = json_string_value(vt_given(line, "image"));
     char *path;
     vt_err why;
     vt_status s;

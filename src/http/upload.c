@@ -26,6 +26,7 @@ struct vt_upload {
     vt_buf piece;
     uint64_t left_ns; /* of the line's time when the connection was suspended */
     vt_err failed;    /* nothing more can be fed */
+    bool answered;
     pthread_mutex_t lock;
     uint64_t lines, created, updated, unchanged, errors;
     vt_spool spool;
@@ -118,9 +119,20 @@ static void write_summary(vt_upload *u) {
 
 /* ---- opening and closing ------------------------------------------------------------------ */
 
+static void log_cut(const vt_upload *u) {
+    vt_log_say(
+        u->http->log, VT_LOG_WARN, "import",
+        "cut off after %llu lines, %llu of them stored: send it again, no picture is encoded "
+        "twice",
+        (unsigned long long)u->lines, (unsigned long long)(u->lines - u->errors));
+}
+
 static void upload_close(vt_upload *u) {
+    bool opened = u->import != NULL || u->answered;
     vt_rows_close(u->rows);
     vt_import_close(u->import); /* waits until what was fed has been told */
+    if (opened && !u->answered)
+        log_cut(u);
     vt_buf_release(&u->piece);
     vt_spool_release(&u->spool);
     pthread_mutex_destroy(&u->lock);
@@ -249,6 +261,7 @@ static void answer_results(vt_upload *u) {
         (void)!vt_rows_finish(u->rows, &err);
     vt_import_close(u->import);
     u->import = NULL;
+    u->answered = true;
     if (err.status == VT_OK) {
         write_summary(u);
         (void)!vt_spool_finish(&u->spool, &r->answer, &err);

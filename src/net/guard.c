@@ -234,7 +234,7 @@ static vt_status allow_add(vt_guard *g, const char *entry, vt_err *err) {
         g->n_hosts++;
     } else {
         return vt_fail(err, VT_E_INVALID,
-                       "fetch_allow: \"%s\" is neither a host name nor a network such as "
+                       "fetch-allow: \"%s\" is neither a host name nor a network such as "
                        "10.0.0.0/8 (no bits set behind its prefix)",
                        entry);
     }

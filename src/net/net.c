@@ -179,7 +179,7 @@ static vt_status hop_prepare(fetch *f, vt_err *err) {
 static vt_status fail_refused(const fetch *f, vt_err *err) {
     bool literal = strcmp(f->url.host, f->refused_address) == 0;
     return vt_fail(err, VT_E_REFUSED,
-                   "%s%s%s is %s (%s); to allow it add \"%s\" or \"%s\" to fetch_allow",
+                   "%s%s%s is %s (%s); to allow it add \"%s\" or \"%s\" to fetch-allow",
                    literal ? "" : f->url.host, literal ? "" : ": ", f->refused_address,
                    f->refused->what, f->refused->source, f->url.host, f->refused->network);
 }

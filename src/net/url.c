@@ -1,7 +1,7 @@
 /* The check of a URL. Method: libcurl's own URL parser, and libcurl is then given the text that
  * this parser wrote. Two parsers that disagree about where the host ends ("http://a@b#@c/") are how
  * address filters are walked around; here there is only one. It also turns the odd spellings of
- * IPv4 ("127.1", "0x7f000001", "2130706433") into the dotted form, so that `fetch_allow` and the
+ * IPv4 ("127.1", "0x7f000001", "2130706433") into the dotted form, so that `fetch-allow` and the
  * error text speak of the address that is meant.
  *
  * Product feeds are full of URLs with spaces and letters of other alphabets in their path: they are

@@ -29,7 +29,14 @@ class Usage(TestCase):
             self.assertTrue(text.startswith(f"usage: vitrine {command}"), text)
             self.assertIn("--help", text)
 
+    def empty_catalogue(self):
+        """A data folder without products."""
+        data = self.folder / "d"
+        self.assertEqual(run("import", "-", "--data", data, "--model", MODEL, stdin=b"")[0], 0)
+        return data
+
     def test_wrong_usage_is_exit_2_and_names_the_word(self):
+        self.empty_catalogue()
         for args, word in [(["frobnicate"], "frobnicate"), (["search", "--frob"], "--frob"),
                            (["get"], "id"), (["serve", "--port"], "--port"),
                            (["serve", "--model", MODEL, "--port", "99999"], "port"),
@@ -112,10 +119,10 @@ class Usage(TestCase):
         self.assertEqual(done.returncode, 6)
 
     def test_json_is_json_whatever_a_folder_is_called(self):
+        data = self.empty_catalogue()
         model = os.fsencode(self.folder) + b"/mod\xffel"
         os.symlink(MODEL, model)
-        done = subprocess.run([BINARY, "stats", "--json", "--log-level", "debug", "--data", self.folder / "d",
-                               "--model", model], env=environment(), capture_output=True)
+        done = subprocess.run([BINARY, "stats", "--json", "--log-level", "debug", "--data", data, "--model", model], env=environment(), capture_output=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(json.loads(done.stdout)["model"]["name"].endswith("/mod\ufffdel"))
         for line in done.stderr.splitlines():
@@ -123,7 +130,7 @@ class Usage(TestCase):
         self.assertIn("mod\ufffdel", json.loads(done.stderr.splitlines()[0])["message"])
 
     def test_start_up_is_told_where_asked_for(self):
-        ask = ["stats", "--json", "--data", self.folder / "d", "--model", MODEL]
+        ask = ["stats", "--json", "--data", self.empty_catalogue(), "--model", MODEL]
         self.assertEqual(run(*ask)[2], "")
         stages = [json.loads(line)["stage"] for line in run(*ask, "--log-level", "info")[2].splitlines()]
         self.assertIn("model", stages)
@@ -132,6 +139,22 @@ class Usage(TestCase):
         code, _, err = run("model", "info", self.folder)
         self.assertNotEqual(code, 0)
         self.assertIn("config.json", err)
+
+
+    def test_a_mistyped_data_folder_is_told_and_not_made(self):
+        data = self.folder / "typo"
+        for args in (["search", "x"], ["get", "x"], ["delete", "x"], ["stats"], ["check"]):
+            model = [] if args == ["check"] else ["--model", MODEL]
+            code, _, err = run(*args, "--data", data, *model)
+            self.assertEqual(code, 3, err)
+            self.assertIn("no catalogue in", err)
+            self.assertFalse(data.exists())
+
+    def test_a_missing_model_is_an_unusable_model(self):
+        for model in (self.folder / "nowhere", CATALOGUE):
+            code, _, err = run("model", "info", model)
+            self.assertEqual(code, 5, err)
+            self.assertIn(str(model), err)
 
 
 class Import(TestCase):
@@ -222,6 +245,27 @@ class Import(TestCase):
         self.assertEqual((product["price"], product["attributes"]), (12.5, {"colour": "red", "stock": 3}))
         _, out, _ = run("get", "3", "--data", self.data, "--model", MODEL, "--json")
         self.assertIsNone(json.loads(out)["price"])
+
+    def test_an_empty_image_counts_as_absent(self):
+        shop = Shop(CATALOGUE.parent)
+        self.addCleanup(shop.close)
+        source = self.folder / "rows.jsonl"
+        source.write_text(json.dumps({"id": "a", "name": "A", "image": "",
+                                      "image_url": f"{shop.url}/{demo_products()[0]['image']}"}) + "\n")
+        code, _, summary, err = run_import(self.data, source, "--fetch-allow", "127.0.0.1")
+        self.assertEqual((code, summary["created"]), (0, 1), err)
+
+    def test_nothing_a_product_says_reaches_the_terminal_as_control(self):
+        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        source = self.folder / "rows.jsonl"
+        source.write_text(json.dumps({"id": "a", "name": "A \x1b[31m\nred \x9b1m", "image": image}) + "\n" +
+                          json.dumps({"id": "b\x1b[31m", "name": "B", "image": image}) + "\n")
+        code, out, err = run("import", source, "--data", self.data, "--model", MODEL)
+        self.assertEqual(code, 1)
+        for args in (["get", "a"], ["search", "red"]):
+            out += "".join(run(*args, "--data", self.data, "--model", MODEL)[1:])
+        self.assertIn("A ?[31m?red ?1m", out)
+        self.assertNotRegex(out + err, "[\x1b\x9b]")
 
     def test_unknown_csv_column_is_refused_by_name(self):
         source = self.folder / "shop.csv"

@@ -52,9 +52,11 @@ static void print_category(const vt_options *o, const vt_buf *answer) {
     }
     if (vt_json_parse(answer->data, answer->len, &v, &err) != VT_OK)
         return;
-    json_array_foreach(json_object_get(v, "categories"), i, guess)
-        printf("%3zu  %.4f  %s\n", i + 1, number(guess, "confidence"),
-               json_string_value(json_object_get(guess, "category")));
+    json_array_foreach(json_object_get(v, "categories"), i, guess) {
+        printf("%3zu  %.4f  ", i + 1, number(guess, "confidence"));
+        vt_put_plain(stdout, json_string_value(json_object_get(guess, "category")), 0);
+        putchar('\n');
+    }
     fprintf(stderr, "%s, in %.2f ms\n",
             json_is_true(json_object_get(v, "sure")) ? "sure" : "not sure",
             number(v, "execution_time_ms"));

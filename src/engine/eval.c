@@ -157,7 +157,7 @@ static vt_status search(vt_eval *ev, const vt_eval_query *q, size_t top_k, json_
     vt_buf_init(&image, VT_IMAGE_MAX_BYTES);
     vt_buf_init(&text, ANSWER_MAX);
     if (s == VT_OK)
-        s = vt_picture_read_local(ev->image_dir, request, &image, err);
+        s = vt_picture_read_local(ev->e, ev->image_dir, request, &image, err);
     if (s == VT_OK)
         s = vt_engine_search(ev->e, request, image.data, image.len, &text, err);
     if (s != VT_OK && strcmp(err->field, "/text_query") == 0)

@@ -49,7 +49,7 @@ static vt_status ingest_line(vt_import *im, json_t *product, slot *sl) {
     vt_status s = VT_OK;
     vt_buf_init(&bytes, VT_IMAGE_MAX_BYTES);
     if (im->image_dir)
-        s = vt_picture_read_local(im->image_dir, product, &bytes, &sl->err);
+        s = vt_picture_read_local(im->e, im->image_dir, product, &bytes, &sl->err);
     if (s == VT_OK)
         s = vt_engine_ingest(im->e, product, bytes.data, bytes.len, &sl->result, &sl->err);
     vt_buf_release(&bytes);

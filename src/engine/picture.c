@@ -86,13 +86,18 @@ static bool is_url(const char *s) {
     return strncasecmp(s, "http://", 7) == 0 || strncasecmp(s, "https://", 8) == 0;
 }
 
-vt_status vt_picture_read_local(const char *dir, json_t *line, vt_buf *bytes, vt_err *err) {
+vt_status vt_picture_read_local(vt_engine *e, const char *dir, json_t *line, vt_buf *bytes,
+                                vt_err *err) {
     const char *image = json_string_value(vt_given(line, "image"));
     char *path;
     vt_err why;
     vt_status s;
     if (!image)
         return VT_OK;
+    if (is_url(image) && vt_given(line, "image_url")) { /* which is kept as the product's own */
+        s = vt_net_fetch(e->net, image, bytes, &why);
+        return s == VT_OK ? s : vt_fail_field(err, s, "/image", "%s", why.text);
+    }
     if (is_url(image)) {
         int failed = json_object_set_new(line, "image_url", json_string(image));
         return failed || json_object_del(line, "image") ? vt_fail_nomem(err, 64) : VT_OK;

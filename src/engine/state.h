@@ -60,8 +60,9 @@ void vt_picture_release(vt_picture *p);
 vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes, size_t len,
                           vt_picture *p, vt_err *err) VT_MUST_USE;
 /* For a line of a file of the user's own, never for one from the network: its member "image" is an
- * http(s) URL, which becomes image_url, or a path relative to dir, whose bytes are appended. */
-vt_status vt_picture_read_local(const char *dir, json_t *line, vt_buf *bytes,
+ * http(s) URL, which becomes image_url where there is none and is downloaded into bytes where there
+ * is, or a path relative to dir, whose bytes are appended. */
+vt_status vt_picture_read_local(vt_engine *e, const char *dir, json_t *line, vt_buf *bytes,
                                 vt_err *err) VT_MUST_USE;
 /* Decodes, preprocesses and encodes. out: dim floats. Errors name the field the picture came by. */
 vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, const char *field, float *out,

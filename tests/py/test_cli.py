@@ -255,6 +255,17 @@ class Import(TestCase):
         code, _, summary, err = run_import(self.data, source, "--fetch-allow", "127.0.0.1")
         self.assertEqual((code, summary["created"]), (0, 1), err)
 
+    def test_a_picture_elsewhere_leaves_image_url_as_it_is(self):
+        shop = Shop(CATALOGUE.parent)
+        self.addCleanup(shop.close)
+        source = self.folder / "rows.jsonl"
+        source.write_text(json.dumps({"id": "a", "name": "A", "image_url": "https://cdn.shop.example/a.jpg",
+                                      "image": f"{shop.url}/{demo_products()[0]['image']}"}) + "\n")
+        code, _, _, err = run_import(self.data, source, "--fetch-allow", "127.0.0.1")
+        self.assertEqual(code, 0, err)
+        _, out, _ = run("get", "a", "--data", self.data, "--model", MODEL, "--json")
+        self.assertEqual(json.loads(out)["image_url"], "https://cdn.shop.example/a.jpg")
+
     def test_nothing_a_product_says_reaches_the_terminal_as_control(self):
         image = str(CATALOGUE.parent / demo_products()[0]["image"])
         source = self.folder / "rows.jsonl"

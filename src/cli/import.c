@@ -23,7 +23,7 @@ typedef struct session {
     vt_progress progress;
     bool json;
     atomic_ullong bytes, fed; /* read so far, and lines in them: the reader's, read by tell_line */
-    uint64_t lines, failed, encoded, created, updated, unchanged;
+    vt_import_counts counts;
     atomic_bool full; /* the disk is: the lines to come would only fail one after the other */
     vt_err why_full;
 } session;
@@ -37,53 +37,30 @@ static void print_json_line(const vt_import_line *l) {
     vt_json w;
     vt_buf_init(&out, 4096);
     vt_json_init(&w, &out);
-    vt_json_open(&w, '{');
-    vt_json_key(&w, "line");
-    vt_json_int(&w, (int64_t)l->line);
-    vt_json_key(&w, "id");
-    vt_json_str(&w, l->id);
-    vt_json_key(&w, "status");
-    vt_json_str(&w, l->status == VT_OK ? l->result->result : "error");
-    if (l->status != VT_OK) {
-        vt_json_key(&w, "code");
-        vt_json_str(&w, vt_status_code(l->status));
-        vt_json_key(&w, "pointer");
-        vt_json_str(&w, l->err->field);
-        vt_json_key(&w, "detail");
-        vt_json_str(&w, l->err->text);
-    }
-    vt_json_close(&w, '}');
+    vt_import_line_write(l, &w);
     if (out.failed == VT_OK)
         puts(out.data);
     vt_buf_release(&out);
 }
 
-static void count(session *s, const vt_import_line *l) {
-    s->lines++;
-    if (l->status != VT_OK) {
-        s->failed++;
-        if (l->status == VT_E_FULL && !atomic_load(&s->full)) {
-            s->why_full = *l->err;
-            atomic_store(&s->full, true);
-        }
+static void note_full(session *s, const vt_import_line *l) {
+    if (l->status != VT_E_FULL || atomic_load(&s->full))
         return;
-    }
-    s->encoded += l->result->encoded;
-    s->created += strcmp(l->result->result, "created") == 0;
-    s->updated += strcmp(l->result->result, "updated") == 0;
-    s->unchanged += strcmp(l->result->result, "unchanged") == 0;
+    s->why_full = *l->err;
+    atomic_store(&s->full, true);
 }
 
 /* Bytes of the lines told: those read, less the share of the lines still under way. */
 static uint64_t bytes_done(session *s) {
     double fed = (double)atomic_load(&s->fed);
-    return fed > 0 ? (uint64_t)((double)atomic_load(&s->bytes) * (double)s->lines / fed) : 0;
+    return fed > 0 ? (uint64_t)((double)atomic_load(&s->bytes) * (double)s->counts.lines / fed) : 0;
 }
 
 /* vt_import_fn: called for one line at a time. */
 static void tell_line(void *ctx, const vt_import_line *l) {
     session *s = ctx;
-    count(s, l);
+    vt_import_count(&s->counts, l);
+    note_full(s, l);
     if (s->json) {
         print_json_line(l);
     } else if (l->status != VT_OK) {
@@ -92,7 +69,7 @@ static void tell_line(void *ctx, const vt_import_line *l) {
         vt_put_plain(stderr, l->id, 0);
         fprintf(stderr, ": %s%s%s\n", l->err->field, *l->err->field ? ": " : "", l->err->text);
     }
-    vt_progress_tell(&s->progress, s->lines, s->failed, bytes_done(s));
+    vt_progress_tell(&s->progress, s->counts.lines, s->counts.failed, bytes_done(s));
 }
 
 /* vt_row_fn: a record that could not be read goes the same way as one that could not be stored, so
@@ -142,13 +119,6 @@ static vt_status choose_format(const vt_options *o, const char *path, vt_rows_fo
 }
 
 static void print_json_summary(const session *s, double seconds) {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } counts[] = {
-        {"lines", s->lines},         {"created", s->created}, {"updated", s->updated},
-        {"unchanged", s->unchanged}, {"failed", s->failed},   {"encoded", s->encoded},
-    };
     vt_buf out;
     vt_json w;
     vt_buf_init(&out, 4096);
@@ -156,10 +126,7 @@ static void print_json_summary(const session *s, double seconds) {
     vt_json_open(&w, '{');
     vt_json_key(&w, "summary");
     vt_json_open(&w, '{');
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        vt_json_key(&w, counts[i].key);
-        vt_json_int(&w, (int64_t)counts[i].value);
-    }
+    vt_import_counts_write(&s->counts, &w);
     vt_json_key(&w, "seconds");
     vt_json_num(&w, seconds, 6);
     vt_json_key(&w, "interrupted");
@@ -172,15 +139,16 @@ static void print_json_summary(const session *s, double seconds) {
 }
 
 static void print_summary(const session *s, double seconds) {
+    const vt_import_counts *c = &s->counts;
     if (s->json) {
         print_json_summary(s, seconds);
         return;
     }
     printf("%llu lines: %llu created, %llu updated, %llu unchanged, %llu failed; %llu pictures "
            "encoded, %.2f s%s\n",
-           (unsigned long long)s->lines, (unsigned long long)s->created,
-           (unsigned long long)s->updated, (unsigned long long)s->unchanged,
-           (unsigned long long)s->failed, (unsigned long long)s->encoded, seconds,
+           (unsigned long long)c->lines, (unsigned long long)c->created,
+           (unsigned long long)c->updated, (unsigned long long)c->unchanged,
+           (unsigned long long)c->failed, (unsigned long long)c->encoded, seconds,
            interrupted ? " (interrupted: run it again to go on)" : "");
 }
 
@@ -245,7 +213,7 @@ vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
             status = vt_fail_prefix(err, "stopped; make room and run it again");
         }
     }
-    *code = interrupted ? VT_EXIT_INTERRUPTED : s.failed > 0 ? VT_EXIT_PARTLY : 0;
+    *code = interrupted ? VT_EXIT_INTERRUPTED : s.counts.failed > 0 ? VT_EXIT_PARTLY : 0;
     vt_engine_close(e);
     vt_log_close(log);
     if (fd >= 0)

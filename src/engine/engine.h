@@ -81,6 +81,18 @@ vt_status vt_import_feed_error(vt_import *im, uint64_t line, const vt_err *why,
 /* Waits until every line fed has been told, then frees. NULL is allowed. */
 void vt_import_close(vt_import *im);
 
+/* The sum of an import's lines. */
+typedef struct vt_import_counts {
+    uint64_t lines, created, updated, unchanged, failed;
+    uint64_t encoded; /* pictures that went through the model */
+} vt_import_counts;
+
+void vt_import_count(vt_import_counts *c, const vt_import_line *l);
+/* One object: {line, id, status, and for an error code, detail and, of a field, pointer}. */
+void vt_import_line_write(const vt_import_line *l, vt_json *w);
+/* The members of an object that the caller opens and closes. */
+void vt_import_counts_write(const vt_import_counts *c, vt_json *w);
+
 /* Reads records out of a file's bytes, fed in pieces of any size: JSON lines as they are, CSV rows
  * (RFC 4180, header line first, separator ',' ';' or tab told by the header) as JSON objects:
  * columns id, name, description, image, image_url, category, price, attributes (JSON), and

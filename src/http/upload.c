@@ -28,7 +28,7 @@ struct vt_upload {
     vt_err failed;    /* nothing more can be fed */
     bool answered;
     pthread_mutex_t lock;
-    uint64_t lines, created, updated, unchanged, errors;
+    vt_import_counts counts;
     vt_spool spool;
 };
 
@@ -39,46 +39,17 @@ static void write_result(vt_upload *u, const vt_import_line *line) {
     vt_json w;
     vt_buf_init(&text, 8192);
     vt_json_init(&w, &text);
-    vt_json_open(&w, '{');
-    vt_json_key(&w, "line");
-    vt_json_int(&w, (int64_t)line->line);
-    vt_json_key(&w, "id");
-    vt_json_str(&w, line->id);
-    vt_json_key(&w, "status");
-    vt_json_str(&w, line->status == VT_OK ? line->result->result : "error");
-    if (line->status != VT_OK) {
-        vt_json_key(&w, "code");
-        vt_json_str(&w, vt_status_code(line->status));
-        vt_json_key(&w, "detail");
-        vt_json_str(&w, line->err->text);
-        if (line->err->field[0] != '\0') {
-            vt_json_key(&w, "pointer");
-            vt_json_str(&w, line->err->field);
-        }
-    }
-    vt_json_close(&w, '}');
+    vt_import_line_write(line, &w);
     vt_buf_puts(&text, "\n");
     if (vt_buf_status(&text, "a line of results", &u->spool.failed) == VT_OK)
         vt_spool_append(&u->spool, text.data, text.len);
     vt_buf_release(&text);
 }
 
-static void count_result(vt_upload *u, const vt_import_line *line) {
-    u->lines++;
-    if (line->status != VT_OK)
-        u->errors++;
-    else if (strcmp(line->result->result, "created") == 0)
-        u->created++;
-    else if (strcmp(line->result->result, "updated") == 0)
-        u->updated++;
-    else
-        u->unchanged++;
-}
-
 static void on_told(void *ctx, const vt_import_line *line) {
     vt_upload *u = ctx;
     pthread_mutex_lock(&u->lock);
-    count_result(u, line);
+    vt_import_count(&u->counts, line);
     write_result(u, line);
     pthread_mutex_unlock(&u->lock);
 }
@@ -99,16 +70,7 @@ static void write_summary(vt_upload *u) {
     vt_json_open(&w, '{');
     vt_json_key(&w, "summary");
     vt_json_open(&w, '{');
-    vt_json_key(&w, "lines");
-    vt_json_int(&w, (int64_t)u->lines);
-    vt_json_key(&w, "created");
-    vt_json_int(&w, (int64_t)u->created);
-    vt_json_key(&w, "updated");
-    vt_json_int(&w, (int64_t)u->updated);
-    vt_json_key(&w, "unchanged");
-    vt_json_int(&w, (int64_t)u->unchanged);
-    vt_json_key(&w, "failed");
-    vt_json_int(&w, (int64_t)u->errors);
+    vt_import_counts_write(&u->counts, &w);
     vt_json_close(&w, '}');
     vt_json_close(&w, '}');
     vt_buf_puts(&text, "\n");
@@ -124,7 +86,8 @@ static void log_cut(const vt_upload *u) {
         u->http->log, VT_LOG_WARN, "import",
         "cut off after %llu lines, %llu of them stored: send it again, no picture is encoded "
         "twice",
-        (unsigned long long)u->lines, (unsigned long long)(u->lines - u->errors));
+        (unsigned long long)u->counts.lines,
+        (unsigned long long)(u->counts.lines - u->counts.failed));
 }
 
 static void upload_close(vt_upload *u) {
@@ -270,7 +233,7 @@ static void answer_results(vt_upload *u) {
         r->answer.http = MHD_HTTP_OK;
         r->answer.content_type = "application/x-ndjson";
     } else {
-        (void)vt_fail_prefix(&err, "after %llu lines", (unsigned long long)u->lines);
+        (void)vt_fail_prefix(&err, "after %llu lines", (unsigned long long)u->counts.lines);
         vt_request_fail(r, &err);
     }
 }

@@ -218,7 +218,7 @@ class Import(TestCase):
         self.assertEqual([line["status"] for line in lines],
                          ["created"] + ["error"] * 8 + ["created"])
         self.assertEqual([line.get("pointer") for line in lines[1:9]],
-                         ["", "/name", "/image", "/image", "/price", "/image_url", "/image_url", "/image"])
+                         [None, "/name", "/image", "/image", "/price", "/image_url", "/image_url", "/image"])
         self.assertEqual([line["code"] for line in lines[1:9]],
                          ["bad_syntax", "invalid_request", "not_found", "bad_image", "invalid_request",
                           "invalid_request", "address_refused", "bad_image"])

@@ -83,7 +83,7 @@ static void test_import_tells_each_line_in_order(void **state) {
     expect(a, 200,
            "{\"line\":6,\"id\":\"c\",\"status\":\"created\"}\n"
            "{\"summary\":{\"lines\":6,\"created\":2,\"updated\":0,\"unchanged\":1,"
-           "\"failed\":3}}\n");
+           "\"failed\":3,\"encoded\":0}}\n");
 }
 
 static void test_import_of_nothing(void **state) {
@@ -124,7 +124,7 @@ static void test_long_import(void **state) {
         at += n;
     }
     assert_string_equal(at, "{\"summary\":{\"lines\":3000,\"created\":3000,\"updated\":0,"
-                            "\"unchanged\":0,\"failed\":0}}\n");
+                            "\"unchanged\":0,\"failed\":0,\"encoded\":0}}\n");
     answer_release(&a);
     client_puts(fd, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n");
     expect(client_read(fd), 200, ""); /* the connection is still in step */

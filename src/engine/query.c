@@ -14,16 +14,6 @@ void vt_query_release(vt_query *q) {
     vt_query_init(q);
 }
 
-const json_t *vt_member(const json_t *request, const char *name) {
-    const json_t *v = json_object_get(request, name);
-    return json_is_null(v) ? NULL : v;
-}
-
-const json_t *vt_given(const json_t *request, const char *name) {
-    const json_t *v = vt_member(request, name);
-    return json_is_string(v) && json_string_length(v) == 0 ? NULL : v;
-}
-
 static vt_status read_text(const json_t *text, vt_query *q, vt_err *err) {
     if (!json_is_string(text))
         return vt_fail_field(err, VT_E_INVALID, "/text_query", "text_query must be a string");

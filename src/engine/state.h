@@ -43,6 +43,14 @@ struct vt_engine {
     vt_engine_counters counters;
 };
 
+/* ---- member.c: what a request holds ------------------------------------------------------------
+ */
+
+/* NULL where it is missing or null, as the old clients send what they do not give. */
+const json_t *vt_member(const json_t *request, const char *name);
+/* The same, an empty string counting as absent too: exports write "" for what they do not have. */
+const json_t *vt_given(const json_t *request, const char *name);
+
 /* ---- picture.c: from a request to the bytes of its picture, and from those to a vector ---------
  */
 
@@ -82,10 +90,6 @@ typedef struct vt_query {
     bool detect; /* the category, and search inside it when sure */
 } vt_query;
 
-/* NULL where it is missing or null, as the old clients send what they do not give. */
-const json_t *vt_member(const json_t *request, const char *name);
-/* The same, an empty string counting as absent too: exports write "" for what they do not have. */
-const json_t *vt_given(const json_t *request, const char *name);
 void vt_query_init(vt_query *q);
 void vt_query_release(vt_query *q);
 vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,

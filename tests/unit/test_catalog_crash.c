@@ -195,9 +195,12 @@ static void nothing_acknowledged_is_lost(void **state) {
     for (uint64_t i = 0; i < cycles; i++) {
         vt_catalog *c;
         vt_catalog_stats stats;
+        vt_err err = {0};
         size_t live = 0;
         run_child(&m, dir, next_random(&random) | 1, below(&random, 80));
-        assert_sound(dir);
+        /* The first child may die before there is a catalogue: none, then, and none half made. */
+        if (m.acknowledged > 0 || vt_catalog_find(dir, &err) == VT_OK)
+            assert_sound(dir);
         c = catalog_open(dir);
         for (uint32_t n = 0; n < PRODUCTS; n++) {
             assert_survived(&m, c, n);

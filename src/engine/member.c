@@ -1,4 +1,5 @@
-/* What a request holds, as its clients write it: null stands for absent, and so may an empty string. */
+/* What a request holds, as its clients write it: null stands for absent, and so may an empty
+ * string. */
 #include "engine/state.h"
 
 const json_t *vt_member(const json_t *request, const char *name) {

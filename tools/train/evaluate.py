@@ -141,16 +141,21 @@ def photo_figures(measured, photo_folder):
     classes = [(label, measured.of_concept("grocery " + label.lower())) for label in sorted({p.coarse for p in listed if p.source == "grocery"})]
     found["groceries, coarse class, top-1"], found["groceries, coarse class, top-3"] = zero_shot(
         vectors[rows], [held[i].coarse for i in rows], classes)
-    found["garments, nearest held-out photograph is of the same kind"] = same_kind(held, vectors)
-    return found | found_again(measured, listed, held, vectors)
+    found["garments, the nearest held-out one is of its kind"] = same_kind(held, vectors)
+    others = random.Random(1).sample([p for p in listed if not p.held_out], GALLERY - len(held))
+    gallery = np.concatenate([vectors, measured.of_images(p.open() for p in others)])
+    found[f"garments, the nearest of {GALLERY} photographs is of its kind"] = same_kind(held, gallery, others)
+    return found | found_again(measured, held, gallery)
 
 
-def same_kind(held, vectors):
+def same_kind(held, vectors, others=()):
+    """Whether a held-out garment's nearest neighbour, itself left out, has its label; the first rows of `vectors` are those of `held`."""
     rows = [i for i, p in enumerate(held) if p.source == "clothing" and p.label not in photos.NO_KIND]
-    labels = np.array([held[i].label for i in rows])
-    scores = vectors[rows] @ vectors[rows].T
-    np.fill_diagonal(scores, -2)
-    return figure(labels[scores.argmax(axis=1)] == labels)
+    labels = np.array([p.label for p in (*held, *others)])
+    scores = vectors[rows] @ vectors.T
+    scores[np.arange(len(rows)), rows] = -2
+    scores[:, [i for i, label in enumerate(labels) if label in photos.NO_KIND]] = -2
+    return figure(labels[scores.argmax(axis=1)] == labels[rows])
 
 
 def reencoded(image):
@@ -165,10 +170,8 @@ def cropped(image):
     return image.crop((width // 20, height // 20, width - width // 20, height - height // 20))
 
 
-def found_again(measured, listed, held, vectors):
-    """Changed held-out photographs among GALLERY photographs: the held-out ones and others."""
-    others = random.Random(1).sample([p for p in listed if not p.held_out], GALLERY - len(held))
-    gallery = np.concatenate([vectors, measured.of_images(p.open() for p in others)])
+def found_again(measured, held, gallery):
+    """Changed held-out photographs, each among all of the gallery, which begins with them."""
     found = {}
     for name, change in (("re-encoded", reencoded), ("cropped by 10 %", cropped), ("mirrored", ImageOps.mirror)):
         changed = measured.of_images(change(p.open()) for p in held)

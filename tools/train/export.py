@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the model folder from a checkpoint: the running average of the weights, rounded to 16 bits.
+"""Writes the model folder from a checkpoint, the weights rounded to 16 bits.
 
 usage: tools/train/export.py --work DIR OUT_DIR
 """
@@ -23,7 +23,7 @@ def main():
     merges = [tuple(pair) for pair in json.loads((arguments.work / "merges.json").read_text(encoding="utf-8"))]
     state = torch.load(arguments.work / "checkpoint.pt")
     prefix = "clip."
-    weights = {name[len(prefix):]: tensor for name, tensor in state["averaged"].items() if name.startswith(prefix)}
+    weights = {name[len(prefix):]: tensor for name, tensor in state["by_name"].items() if name.startswith(prefix)}
     folder.write(arguments.out_dir, shape(len(merges) + NOT_MERGES), merges, weights)
     size = sum(path.stat().st_size for path in arguments.out_dir.iterdir())
     print(f"{arguments.out_dir}: {size / 1e6:.2f} MB, after {state['step']} steps")

@@ -3,14 +3,14 @@
 The true weights, in float32, lie in one vector; the model's bfloat16 parameters and their gradients are windows of others. A
 step is then a dozen passes over memory instead of a thousand small calls, and a checkpoint is a handful of vectors. All of them are
 shared memory: every process adds its gradients to none but its own vector, and updates none but its own part of the weights, between two
-barriers (Rajbhandari et al. 2020, ZeRO). The running average of the weights (EMA) is what is measured and exported.
+barriers (Rajbhandari et al. 2020, ZeRO). Rejected: a running average of the weights; where the rate decays to nothing anyway it only lagged
+(0.714 against 0.732 of the held-out garments right at the end of a short run).
 """
 from dataclasses import dataclass
 
 import torch
 
 NO_DECAY = ("bias", "norm", "layrnorm", "embedding", "logit_scale")
-AVERAGE_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class Settings:
     decay: float = 0.1
     slow: float = 0.9           # of the gradient's running mean
     fast: float = 0.98          # of its square
-    average: float = 0.998      # of the weights, a step
     largest_norm: float = 1.0   # of a part's gradient
 
 
@@ -28,12 +27,11 @@ class FlatAdamW:
         self.named = list(module.named_parameters())
         self.weights = torch.cat([p.detach().float().flatten() for _, p in self.named])
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.mean = self.weights.clone()
         self.working = self.weights.bfloat16()
         self.gradients = torch.zeros(processes, len(self.weights), dtype=torch.bfloat16)
         self.decayed = torch.cat([torch.full((p.numel(),), 0.0 if any(word in name for word in NO_DECAY) else 1.0)
                                   for name, p in self.named])
-        for shared in (self.weights, self.first, self.second, self.mean, self.working, self.gradients):
+        for shared in (self.weights, self.first, self.second, self.working, self.gradients):
             shared.share_memory_()
 
     def bind(self, process):
@@ -63,23 +61,21 @@ class FlatAdamW:
         scale = (second / (1 - settings.fast ** self.steps)).sqrt_().add_(1e-7)
         weights.addcmul_(weights, self.decayed[own], value=-rate * settings.decay)
         weights.addcdiv_(first, scale, value=-rate / (1 - settings.slow ** self.steps))
-        if self.steps % AVERAGE_EVERY == 0:
-            self.mean[own].lerp_(weights, max(1 - settings.average ** AVERAGE_EVERY, 1 / (self.steps + 1)))
         self.working[own].copy_(weights)
 
     def state(self):
-        return {"weights": self.weights, "first": self.first, "second": self.second, "mean": self.mean, "steps": self.steps}
+        return {"weights": self.weights, "first": self.first, "second": self.second, "steps": self.steps}
 
     def load(self, state):
-        for name in ("weights", "first", "second", "mean"):
+        for name in ("weights", "first", "second"):
             getattr(self, name).copy_(state[name])
         self.steps = state["steps"]
         self.working.copy_(self.weights)
 
-    def averaged(self):
-        """Name to float32 tensor of the running average."""
+    def by_name(self):
+        """Name to float32 tensor of the weights."""
         found, start = {}, 0
         for name, parameter in self.named:
-            found[name] = self.mean[start:start + parameter.numel()].view(parameter.shape).clone()
+            found[name] = self.weights[start:start + parameter.numel()].view(parameter.shape).clone()
             start += parameter.numel()
         return found

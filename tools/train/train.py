@@ -89,7 +89,7 @@ class Learner(torch.nn.Module):
 
 def save(path, optimiser, step, seed):
     unfinished = path.with_suffix(".part")
-    torch.save({"optimiser": optimiser.state(), "averaged": optimiser.averaged(), "step": step, "seed": seed}, unfinished)
+    torch.save({"optimiser": optimiser.state(), "by_name": optimiser.by_name(), "step": step, "seed": seed}, unfinished)
     unfinished.rename(path)
 
 

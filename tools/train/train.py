@@ -30,7 +30,7 @@ from optimiser import FlatAdamW
 CONTEXT = 32
 LONGEST_CAPTION = 20
 PEAK_RATE, WARM_UP, LAST_RATE = 1.5e-3, 200, 0.01
-SIDES = ((0.40, 64), (0.90, 80), (1.00, 96))    # until which share of the run, pictures of which side: small ones teach sooner
+SIDES = ((0.40, 64), (0.80, 80), (1.00, 96))    # until which share of the run, pictures of which side: small ones teach sooner
 VIEWS_WEIGHT, VIEWS_TEMPERATURE, HEADS_WEIGHT = 0.8, 0.1, 0.5
 MIXED_SHARE = 0.5       # of the batches
 LARGEST_SCALE = math.log(100)

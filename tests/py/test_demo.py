@@ -8,7 +8,7 @@ from pathlib import Path
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 MODEL = DEMO / "model"
 IMAGES_MAX = 1_500_000
-MODEL_MAX = 2 << 20
+MODEL_MAX = 8_000_000
 FRENCH_WORDS = {"un", "une", "des", "en", "avec", "et", "à", "pour"}
 ENGLISH_WORDS = {"a", "an", "with", "and", "in", "the"}
 

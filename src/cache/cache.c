@@ -5,8 +5,8 @@
  * One lock and no shards: it is held for a table look-up and two list moves, some 100 ns, which is
  * ten million answers a second, a hundred times what the HTTP server in front of it delivers.
  *
- * vt_cache_clear also cuts the flights that are in the air from the list: those aboard get their
- * answer, but it is not stored, and who asks after the clear computes anew.
+ * Nothing is ever cleared: the catalogue's generation is part of the key, so an answer of an older
+ * state is not asked for again and falls out as the oldest.
  *
  * Threading: `lock` guards everything below it. fn must not ask the cache for its own key: it
  * would wait for itself. */
@@ -25,7 +25,6 @@ typedef struct flight {
     pthread_cond_t landed;
     unsigned aboard; /* threads that hold a pointer to it */
     bool done;
-    bool cut;          /* by vt_cache_clear: not in the list, not to be stored */
     vt_answer *answer; /* the flight's own reference; NULL when it failed */
     vt_err err;        /* of the failure */
     struct flight *next;
@@ -87,12 +86,11 @@ static flight *flight_start(vt_cache *c, const vt_hash *key) {
     return f;
 }
 
-static void flight_cut(vt_cache *c, flight *f) {
+static void flight_unlist(vt_cache *c, flight *f) {
     flight **at = &c->flights;
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    f->cut = true;
 }
 
 /* Reads the result for one passenger; the last one aboard frees the flight. */
@@ -114,11 +112,9 @@ static vt_status flight_leave(flight *f, vt_answer **out, vt_err *err) {
 }
 
 static void flight_land(vt_cache *c, flight *f, uint64_t now_ns) {
-    if (!f->cut) {
-        flight_cut(c, f);
-        if (f->answer)
-            vt_lru_insert(&c->lru, &f->key, f->answer, now_ns + c->ttl_ns);
-    }
+    flight_unlist(c, f);
+    if (f->answer)
+        vt_lru_insert(&c->lru, &f->key, f->answer, now_ns + c->ttl_ns);
     f->done = true;
     pthread_cond_broadcast(&f->landed);
 }
@@ -187,14 +183,6 @@ done:
 
 /* ---- looking around --------------------------------------------------------------------- */
 
-void vt_cache_clear(vt_cache *c) {
-    pthread_mutex_lock(&c->lock);
-    vt_lru_clear(&c->lru);
-    while (c->flights)
-        flight_cut(c, c->flights);
-    pthread_mutex_unlock(&c->lock);
-}
-
 void vt_cache_describe(vt_cache *c, vt_cache_stats *out) {
     pthread_mutex_lock(&c->lock);
     *out = (vt_cache_stats){
@@ -214,7 +202,7 @@ vt_status vt_cache_check(vt_cache *c, vt_err *err) {
     pthread_mutex_lock(&c->lock);
     vt_status s = vt_lru_check(&c->lru, err);
     for (const flight *f = c->flights; f && s == VT_OK; f = f->next)
-        if (f->aboard == 0 || f->done || f->cut)
+        if (f->aboard == 0 || f->done)
             s = vt_fail(err, VT_E_CORRUPT, "cache: a flight that is over is still listed");
     pthread_mutex_unlock(&c->lock);
     return s;

@@ -38,7 +38,6 @@ typedef enum vt_cache_source { VT_CACHE_MISS, VT_CACHE_HIT, VT_CACHE_SHARED } vt
 /* The caller releases *out. fn runs on this thread, without any lock held. */
 vt_status vt_cache_get(vt_cache *c, const vt_hash *key, vt_compute_fn fn, void *ctx,
                        vt_answer **out, vt_cache_source *source, vt_err *err) VT_MUST_USE;
-void vt_cache_clear(vt_cache *c);
 
 typedef struct vt_cache_stats {
     uint64_t hits, misses, shared, evicted, expired;

@@ -44,12 +44,6 @@ vt_status vt_lru_init(vt_lru *l, size_t max_bytes, vt_err *err) {
     return VT_OK;
 }
 
-void vt_lru_release(vt_lru *l) {
-    vt_lru_clear(l);
-    free(l->buckets);
-    *l = (vt_lru){.buckets = NULL};
-}
-
 /* ---- list and table --------------------------------------------------------------------- */
 
 static vt_lru_bucket *bucket_of(const vt_lru *l, const vt_hash *key) {
@@ -144,9 +138,11 @@ void vt_lru_insert(vt_lru *l, const vt_hash *key, vt_answer *answer, uint64_t ex
     l->bytes += need;
 }
 
-void vt_lru_clear(vt_lru *l) {
+void vt_lru_release(vt_lru *l) {
     while (l->oldest)
         drop_oldest(l);
+    free(l->buckets);
+    *l = (vt_lru){.buckets = NULL};
 }
 
 /* ---- the check -------------------------------------------------------------------------- */

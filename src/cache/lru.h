@@ -30,7 +30,6 @@ vt_answer *vt_lru_find(vt_lru *l, const vt_hash *key, uint64_t now_ns, bool *exp
  * than the whole budget is not stored, nor when there is no memory: a cache may forget. The key is
  * not there yet. */
 void vt_lru_insert(vt_lru *l, const vt_hash *key, vt_answer *answer, uint64_t expires_ns);
-void vt_lru_clear(vt_lru *l);
 /* List, table and byte count against each other. */
 vt_status vt_lru_check(const vt_lru *l, vt_err *err) VT_MUST_USE;
 

@@ -10,16 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fake_engine.h"
-#include "http/http.h"
 #include "http/server.h"
-#include "http_client.h"
-
-typedef struct fixture {
-    vt_engine *engine;
-    vt_http *http;
-    uint16_t port;
-} fixture;
+#include "http_fixture.h"
 
 static vt_http *open_server(unsigned workers, unsigned queue) {
     vt_http_options o = {.bind = "127.0.0.1", .workers = workers, .queue = queue};
@@ -31,28 +23,7 @@ static vt_http *open_server(unsigned workers, unsigned queue) {
 }
 
 static int set_up(void **state) {
-    static fixture f;
-    f.engine = fake_engine_open();
-    f.http = open_server(2, 0);
-    vt_http_attach(f.http, f.engine);
-    f.port = vt_http_port(f.http);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    fake_engine_release(f->engine);
-    vt_http_close(f->http, 5);
-    fake_engine_close(f->engine);
-    return 0;
-}
-
-/* Status, and a text that the body must hold ("": any). */
-static void expect(answer a, unsigned status, const char *text) {
-    if (a.status != status || a.body == NULL || strstr(a.body, text) == NULL)
-        fail_msg("expected %u with %s, got:\n%s", status, text, a.text);
-    answer_release(&a);
+    return fixture_open(state, &(vt_http_options){.bind = "127.0.0.1", .workers = 2});
 }
 
 static answer ask(const fixture *f, const char *raw) {
@@ -510,5 +481,5 @@ int main(void) {
         cmocka_unit_test(test_openapi_describes_every_route),
         cmocka_unit_test(test_codes_are_in_openapi),
     };
-    return cmocka_run_group_tests_name("http", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http", tests, set_up, fixture_close);
 }

@@ -11,39 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fake_engine.h"
-#include "http/http.h"
 #include "http/server.h"
-#include "http_client.h"
-
-typedef struct fixture {
-    vt_engine *engine;
-    vt_http *http;
-    uint16_t port;
-} fixture;
+#include "http_fixture.h"
 
 static int set_up(void **state) {
-    static fixture f;
-    vt_err err;
-    vt_http_options o = {.bind = "127.0.0.1",
-                         .workers = 2,
-                         .head_seconds = 1,
-                         .body_seconds = 1,
-                         .max_body = 100000};
-    f.engine = fake_engine_open();
-    if (vt_http_open(&o, NULL, &f.http, &err) != VT_OK)
-        return -1;
-    vt_http_attach(f.http, f.engine);
-    f.port = vt_http_port(f.http);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    vt_http_close(f->http, 5);
-    fake_engine_close(f->engine);
-    return 0;
+    const vt_http_options o = {.bind = "127.0.0.1",
+                               .workers = 2,
+                               .head_seconds = 1,
+                               .body_seconds = 1,
+                               .max_body = 100000};
+    return fixture_open(state, &o);
 }
 
 /* ---- framing ------------------------------------------------------------------------------ */
@@ -362,5 +339,5 @@ int main(void) {
         cmocka_unit_test(test_dripping_line_of_an_import_is_closed),
         cmocka_unit_test(test_steady_import_is_not_closed),
     };
-    return cmocka_run_group_tests_name("http_strict", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http_strict", tests, set_up, fixture_close);
 }

@@ -13,43 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fake_engine.h"
-#include "http/http.h"
 #include "http/server.h"
-#include "http_client.h"
-
-typedef struct fixture {
-    vt_engine *engine;
-    vt_http *http;
-    uint16_t port;
-} fixture;
+#include "http_fixture.h"
 
 /* A server of its own for each test: most of them close it. */
 static int set_up(void **state) {
-    static fixture f;
-    vt_err err;
-    vt_http_options o = {.bind = "127.0.0.1", .workers = 1, .queue = 1, .max_body = 200000};
-    f.engine = fake_engine_open();
-    if (vt_http_open(&o, NULL, &f.http, &err) != VT_OK)
-        return -1;
-    vt_http_attach(f.http, f.engine);
-    f.port = vt_http_port(f.http);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture *f = *state;
-    fake_engine_release(f->engine);
-    vt_http_close(f->http, 5);
-    fake_engine_close(f->engine);
-    return 0;
-}
-
-static void expect(answer a, unsigned status, const char *text) {
-    if (a.status != status || a.body == NULL || strstr(a.body, text) == NULL)
-        fail_msg("expected %u with %s, got:\n%s", status, text, a.text);
-    answer_release(&a);
+    const vt_http_options o = {.bind = "127.0.0.1", .workers = 1, .queue = 1, .max_body = 200000};
+    return fixture_open(state, &o);
 }
 
 #define LINES "application/x-ndjson"
@@ -367,20 +337,24 @@ static void test_address_in_use(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_import_tells_each_line_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_import_wants_lines, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_long_import, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_import_tells_each_line_in_order, set_up,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_import_of_nothing, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_import_wants_lines, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_long_import, set_up, fixture_close),
         cmocka_unit_test_setup_teardown(test_import_whose_results_cannot_be_kept, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_line_longer_than_the_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_slow_import_holds_the_client_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_imports_at_a_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_full_queue_says_busy, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_closing_answers_what_is_under_way, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_closing_without_grace, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_closing_in_the_middle_of_an_import, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_address_in_use, set_up, tear_down),
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_line_longer_than_the_limit, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_slow_import_holds_the_client_back, set_up,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_imports_at_a_time, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_full_queue_says_busy, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_closing_answers_what_is_under_way, set_up,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_closing_without_grace, set_up, fixture_close),
+        cmocka_unit_test_setup_teardown(test_closing_in_the_middle_of_an_import, set_up,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_address_in_use, set_up, fixture_close),
     };
     return cmocka_run_group_tests_name("http_work", tests, NULL, NULL);
 }

@@ -286,14 +286,17 @@ class Import(TestCase):
         self.assertIn("colour", err)
 
     def test_the_later_of_two_lines_with_one_id_wins(self):
-        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        """Also when the earlier one has to wait for its picture and the later one has not."""
+        image = demo_products()[0]["image"]
+        shop = Shop(CATALOGUE.parent, seconds=1)
+        self.addCleanup(shop.close)
         source = self.folder / "twice.jsonl"
-        source.write_text("".join(json.dumps({"id": f"p{i % 3}", "name": f"name {i}", "image": image}) + "\n"
-                                  for i in range(90)))
-        self.assertEqual(run_import(self.data, source)[0], 0)
-        for i in range(3):
-            _, out, _ = run("get", f"p{i}", "--data", self.data, "--model", MODEL, "--json")
-            self.assertEqual(json.loads(out)["name"], f"name {87 + i}")
+        source.write_text("".join(json.dumps({"id": "p", "name": name, "image": where}) + "\n" for name, where in
+                                  [("first", f"{shop.url}/{image}"), ("second", str(CATALOGUE.parent / image))]))
+        code, lines, _, err = run_import(self.data, source, "--fetch-allow", "127.0.0.1")
+        self.assertEqual((code, [line["status"] for line in lines]), (0, ["created", "updated"]), err)
+        _, out, _ = run("get", "p", "--data", self.data, "--model", MODEL, "--json")
+        self.assertEqual(json.loads(out)["name"], "second")
 
     def test_standard_input(self):
         image = str(CATALOGUE.parent / demo_products()[0]["image"])
@@ -342,6 +345,27 @@ class Import(TestCase):
         child.stdout.close()
         self.assertEqual(child.wait(120), 130)
         self.assertLess(json.loads(rest[-1])["summary"]["lines"], 200)
+
+    def test_a_full_disk_stops_the_import_and_loses_nothing(self):
+        small = self.folder / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], capture_output=True).returncode:
+            self.skipTest("needs the right to mount a small disk")
+        self.addCleanup(subprocess.run, ["umount", small])
+        image = str(CATALOGUE.parent / demo_products()[0]["image"])
+        source = self.folder / "many.jsonl"
+        source.write_text("".join(json.dumps({"id": f"p{i}", "name": "P", "image": image, "description": "x" * 4000}) + "\n"
+                                  for i in range(600)))
+        code, lines, summary, err = run_import(small, source)
+        self.assertEqual(code, 6, err)
+        self.assertIn("make room", err)
+        self.assertGreater(summary["created"], 10)
+        self.assertEqual({line["code"] for line in lines if line["status"] == "error"}, {"storage_full"})
+        self.assertLess(summary["lines"], 600)
+        subprocess.run(["mount", "-o", "remount,size=50m", small], check=True)
+        code, _, again, err = run_import(small, source)
+        self.assertEqual((code, again["unchanged"], again["created"]), (0, summary["created"], 600 - summary["created"]), err)
+        self.assertEqual(run("check", "--data", small)[0], 0)
 
     def test_plain_output_is_lines_for_a_person(self):
         code, out, err = run("import", CATALOGUE, "--data", self.data, "--model", MODEL)

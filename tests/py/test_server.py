@@ -1,6 +1,7 @@
 """The server: start-up, searches in every form, filters against brute force, errors, restart, stop."""
 import json
 import random
+import socket
 import threading
 import time
 import unittest
@@ -245,6 +246,14 @@ class Products(Served):
         self.assertEqual([r["status"] for r in results], ["created"] * 5 + ["error"] + ["created"] * 15)
         self.assertEqual((summary["created"], summary["failed"]), (20, 1))
         self.assertEqual(self.s.get("/api/v1/products/h-" + self.products[0]["id"])[0], 200)
+
+    def test_an_import_cut_off_is_in_the_log_and_what_it_stored_is_there(self):
+        line = json.dumps(dict(self.products[0], id="cut", image=base64_text(demo_image(self.products[0])))).encode() + b"\n"
+        with socket.create_connection(("127.0.0.1", self.s.port)) as connection:
+            connection.sendall(b"POST /api/v1/products/import HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n"
+                               b"Content-Type: application/x-ndjson\r\n\r\n" + b"%x\r\n%s\r\n" % (len(line), line))
+            self.assertTrue(wait_until(lambda: self.s.get("/api/v1/products/cut")[0] == 200))
+        self.assertTrue(wait_until(lambda: any("cut off after 1 lines, 1 of them stored" in e for e in self.s.log)))
 
     def test_a_line_from_the_network_cannot_read_files(self):
         status, results = self.s.import_lines([{"id": "x", "name": "X", "image": str(CATALOGUE.parent / self.products[0]["image"])}])

@@ -153,10 +153,15 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 class Shop:
-    """A loopback HTTP server of a folder: stands in for the host of a shop's pictures."""
+    """A loopback HTTP server of a folder: stands in for the host of a shop's pictures. It may take its time."""
 
-    def __init__(self, folder, kind=QuietHandler):
-        handler = lambda *args: kind(*args, directory=str(folder))
+    def __init__(self, folder, seconds=0):
+        class Handler(QuietHandler):
+            def do_GET(self):
+                time.sleep(seconds)
+                super().do_GET()
+
+        handler = lambda *args: Handler(*args, directory=str(folder))
         self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}"
         threading.Thread(target=self.httpd.serve_forever, daemon=True).start()

@@ -225,15 +225,25 @@ void vt_log_stage(vt_log *log, const char *stage, double seconds, const char *fm
 
 /* Parallel loops over a fixed set of worker threads. A loop splits [0, n) into chunks that
  * threads take in turn; the caller works too and returns when all are done. One loop runs on the
- * workers at a time: a second caller meanwhile runs its loop alone, so nobody waits for nobody. */
+ * workers at a time: a second caller meanwhile runs its loop alone, so nobody waits for nobody.
+ * Between loops that follow closely the workers spin, so that a hand-over costs about 1 us. */
 typedef struct vt_pool vt_pool;
 typedef void (*vt_pool_fn)(void *ctx, size_t begin, size_t end);
 
-/* threads counts the caller: 1 starts none; 0 means the number of online processors. */
+/* threads counts the caller: 1 starts none; 0 means the number of processors this process may use;
+ * at most 1024. */
 vt_status vt_pool_open(unsigned threads, vt_pool **out, vt_err *err) VT_MUST_USE;
-void vt_pool_close(vt_pool *p);
+void vt_pool_close(vt_pool *p);             /* no loop may be running */
 unsigned vt_pool_threads(const vt_pool *p); /* 1 for NULL */
 /* grain: the least number of items worth a hand-over (>= 1). A NULL pool runs fn(ctx, 0, n). */
 void vt_pool_for(vt_pool *p, size_t n, size_t grain, vt_pool_fn fn, void *ctx);
+
+/* Two lanes on the same processors: somebody waits for a query, nobody for a line of an import.
+ * Between _enter and _leave a query is inside (any number may be). Bulk work calls _give_way
+ * between short pieces: it returns at once when no query is inside, else sleeps until none is, for
+ * at most 50 ms, so that an import under queries that never end still moves. NULL does nothing. */
+void vt_pool_enter(vt_pool *p);
+void vt_pool_leave(vt_pool *p);
+void vt_pool_give_way(vt_pool *p);
 
 #endif

@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -352,40 +350,6 @@ static void log_writes_json_lines(void **state) {
     close(fds[1]);
 }
 
-static void count_each(void *ctx, size_t begin, size_t end) {
-    atomic_int *counts = ctx;
-    for (size_t i = begin; i < end; i++)
-        atomic_fetch_add(&counts[i], 1);
-}
-
-static void *many_loops(void *pool) {
-    enum { N = 1000 };
-    static const size_t sizes[] = {0, 1, 2, 7, 100, N};
-    for (int round = 0; round < 300; round++) {
-        atomic_int counts[N] = {0};
-        size_t n = sizes[round % 6];
-        vt_pool_for(pool, n, 1 + (size_t)round % 5, count_each, counts);
-        for (size_t i = 0; i < N; i++)
-            assert_int_equal(atomic_load(&counts[i]), i < n);
-    }
-    return NULL;
-}
-
-static void pool_visits_each_item_once(void **state) {
-    for (unsigned threads = 1; threads <= 4; threads++) {
-        vt_pool *pool;
-        vt_err err;
-        pthread_t other;
-        assert_int_equal(vt_pool_open(threads, &pool, &err), VT_OK);
-        assert_int_equal(vt_pool_threads(pool), threads);
-        assert_int_equal(pthread_create(&other, NULL, many_loops, pool), 0);
-        many_loops(pool);
-        pthread_join(other, NULL);
-        vt_pool_close(pool);
-    }
-    many_loops(NULL);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_are_one_line_and_show_a_cut),
@@ -405,7 +369,6 @@ int main(void) {
         cmocka_unit_test(paths_are_joined_and_split),
         cmocka_unit_test(lock_names_its_holder),
         cmocka_unit_test(log_writes_json_lines),
-        cmocka_unit_test(pool_visits_each_item_once),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

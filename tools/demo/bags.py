@@ -20,6 +20,24 @@ def tote(pen):
         pen.seam(f"M{x - 7} -48 L{x + 7} -22 M{x + 7} -48 L{x - 7} -22")
 
 
+def pocket_tote(pen):
+    """Taller than wide, on long handles that run down to the bottom, with a pocket between them."""
+    handle = "M-46 -40 C-52 -206 52 -206 46 -40"
+    pen.context.save()
+    pen.context.translate(6, -6)
+    pen.strap(handle, 11, darker(pen.rgb, 0.42))
+    pen.context.restore()
+    pen.part(mirrored("M0 -70 L98 -70 C102 -70 104 -68 104 -64 L108 150 C108 158 102 163 94 163 L0 163"))
+    band = darker(pen.rgb, 0.24)
+    for x in (-46, 46):
+        pen.strap(f"M{x} -40 L{x} 158", 11, band)
+    pen.strap(handle, 11, band)
+    pen.part("M-41 20 L41 20 L41 104 C41 110 38 113 32 113 L-32 113 C-38 113 -41 110 -41 104 Z", light="flat")
+    pen.seam("M-40 30 L40 30")
+    pen.seam("M-102 -56 L102 -56")
+    pen.fold("M104 30 C86 70 78 110 60 158 C70 110 84 70 104 30 Z")
+
+
 def backpack(pen):
     for strap in ("M88 -90 C136 -70 146 60 118 122", ):
         pen.strap(strap, 18, darker(pen.rgb, 0.4))
@@ -37,6 +55,23 @@ def backpack(pen):
     pen.part("M-24 -88 L24 -88 L24 -60 L-24 -60 Z", lighter(pen.rgb, 0.6), light="flat", rim=False)
 
 
+def roll_top_backpack(pen):
+    """Rolled at the top, held down by two straps."""
+    strap = "M84 -80 C134 -60 144 60 112 124"
+    for outline in (strap, flipped(strap)):
+        pen.strap(outline, 18, darker(pen.rgb, 0.4))
+    pen.strap("M-24 -150 C-24 -184 24 -184 24 -150", 10, darker(pen.rgb, 0.35))
+    pen.part(mirrored("M0 -112 L86 -112 L106 112 C108 146 92 160 62 161 L0 162"))
+    pen.part(mirrored("M0 -156 L78 -156 C94 -156 98 -146 98 -134 C98 -120 94 -110 80 -110 L0 -108"), darker(pen.rgb, 0.12))
+    pen.line("M-90 -142 C-60 -138 60 -138 90 -142", 2, darker(pen.rgb, 0.42), 0.7)
+    pen.part(mirrored("M0 36 L74 36 C82 36 86 40 87 48 L90 122 C90 136 82 143 68 143 L0 143"))
+    pen.seam("M-78 48 L78 48")
+    for x in (-46, 46):
+        pen.strap(f"M{x} -150 L{x} 6", 12, darker(pen.rgb, 0.48))
+        pen.part(f"M{x - 12} -42 L{x + 12} -42 L{x + 12} -14 L{x - 12} -14 Z", METAL, light="flat", rim=False)
+        pen.part(f"M{x - 6} -36 L{x + 6} -36 L{x + 6} -20 L{x - 6} -20 Z", darker(pen.rgb, 0.48), light="flat", rim=False)
+
+
 def handbag(pen):
     pen.strap("M-78 -30 C-84 -190 84 -190 78 -30", 14, darker(pen.rgb, 0.28))
     pen.part(mirrored("M0 -52 L104 -52 C114 -52 118 -46 121 -36 L148 108 C152 132 142 142 122 142 L0 144"))
@@ -48,3 +83,18 @@ def handbag(pen):
         pen.part(ellipse(x, -34, 6, 6), darker(pen.rgb, 0.4), light="flat", rim=False)
     pen.part(mirrored("M0 30 L20 30 C24 30 26 32 26 36 L26 58 C26 62 24 64 20 64 L0 64"), METAL, light="soft", rim=False)
     pen.part(ellipse(0, 47, 6, 6), darker(METAL, 0.45), light="flat", rim=False)
+
+
+def shoulder_bag(pen):
+    """A half moon on a long strap, closed by a zip."""
+    pen.strap("M-108 -28 C-112 -214 112 -214 108 -28", 10, darker(pen.rgb, 0.28))
+    pen.part(mirrored("M0 -30 C40 -32 84 -38 118 -46 C140 -44 148 -24 146 2 C136 92 78 140 0 140"))
+    pen.line("M-118 -40 C-60 -18 60 -18 118 -40", 11, darker(pen.rgb, 0.5))
+    pen.line("M-116 -40 C-60 -19 60 -19 116 -40", 3, METAL, 1, (2, 3))
+    pen.part("M92 -36 L104 -38 L108 -6 L98 -4 Z", METAL, light="flat", rim=False)
+    pen.seam("M-134 -14 C-126 78 -76 126 0 126 C76 126 126 78 134 -14")
+    pen.fold("M-60 -20 C-40 40 -36 90 -44 128 C-56 90 -64 40 -60 -20 Z")
+    pen.fold("M70 -22 C64 30 40 80 20 136 C24 80 44 30 70 -22 Z", 0.08)
+    for x in (-108, 108):
+        pen.part(ellipse(x, -36, 11, 11), METAL, light="soft", rim=False)
+        pen.part(ellipse(x, -36, 5.5, 5.5), darker(pen.rgb, 0.4), light="flat", rim=False)

@@ -14,7 +14,7 @@ from kinds import KINDS
 from products import choose, record
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
-COUNT = 3 * len(KINDS)
+COUNT = 16 * len(KINDS)
 WEBP = {"format": "WEBP", "quality": 80, "method": 6}
 
 

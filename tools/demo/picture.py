@@ -10,10 +10,11 @@ from PIL import Image, ImageFilter
 from palette import BACKGROUNDS, lighter, mix
 from pen import Pen
 
-SIZE = 384
+SIZE = 512
 SCALE = 2
 BOX = 396.0             # units of the silhouettes' coordinates across the picture
 SHADOW = (0.20, 0.17, 0.25)
+SHADOWS = ((4, 7, 5, 0.26), (10, 20, 20, 0.26))     # one near, one far: right, down, blur in units, and strength
 FLIPPABLE = ("shoes", "cups", "hats")    # a garment buttons on one side, a shoe may point either way
 
 
@@ -22,8 +23,9 @@ def draw(product):
     rng = product.rng("picture")
     layer = _object_layer(product, rng)
     picture = _background(rng.choice(BACKGROUNDS))
-    for dx, dy, blur, strength in ((4, 7, 5, 0.26), (10, 20, 20, 0.26)):
-        _lay_shadow(picture, layer, dx * SCALE, dy * SCALE, blur * SCALE, strength)
+    unit = SIZE * SCALE / BOX
+    for dx, dy, blur, strength in SHADOWS:
+        _lay_shadow(picture, layer, round(dx * unit), round(dy * unit), blur * unit, strength)
     picture.paste(layer, (0, 0), layer)
     return picture.resize((SIZE, SIZE), Image.LANCZOS)
 
@@ -38,7 +40,7 @@ def _object_layer(product, rng):
     context.scale(size * mirror, size)
     tilt = 0.0 if product.kind.category == "lamps" else rng.uniform(-0.055, 0.055)
     context.rotate(tilt)
-    product.kind.draw(Pen(context, product.colour, product.pattern, rng))
+    product.cut.draw(Pen(context, product.colour, product.pattern, rng))
     surface.flush()
     return _to_pillow(surface, side)
 

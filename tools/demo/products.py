@@ -1,16 +1,18 @@
-"""Turns kinds, colours and patterns into products: which ones there are, and their line in catalogue.jsonl.
+"""Turns kinds, cuts, colours and patterns into products: which ones there are, and their line in catalogue.jsonl.
 
 Everything that varies comes from a generator seeded by the product's id, so a product keeps its price, its stock and its
 pose when others are added around it.
 """
 import random
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from kinds import ALL_COLOURS, Kind, notes
 from palette import COLOURS, PATTERNS, Colour, Pattern
 
 SEED = "vitrine-demo-1"
+PLAIN_FOR_ONE_PATTERN = 2   # a shop sells more without a pattern
 
 
 @dataclass(frozen=True)
@@ -18,22 +20,36 @@ class Product:
     kind: Kind
     colour: Colour
     pattern: Pattern
+    number: int = field(default=1, kw_only=True)    # of the cut
 
     @property
     def id(self):
-        return f"{self.kind.slug}-{self.colour.slug}-{self.pattern.slug}-01"
+        return f"{self.kind.slug}-{self.colour.slug}-{self.pattern.slug}-{self.number:02}"
+
+    @property
+    def cut(self):
+        return self.kind.cuts[self.number - 1]
 
     def rng(self, purpose):
         return random.Random(f"{SEED}/{self.id}/{purpose}")
 
 
 def looks(kind):
-    """Every colour and pattern of a kind: the chosen ones first, the rest in a seeded order."""
-    rest = [f"{c} {p}" for c in ALL_COLOURS for p in kind.patterns]
+    """Every colour, pattern and cut of a kind: the chosen ones first, the rest in a seeded order that keeps the colours even."""
+    firsts = [first_look(*words.split()) for words in kind.firsts]
+    rest = [(colour, pattern, number) for colour in ALL_COLOURS for pattern in kind.patterns for number in range(1, 1 + len(kind.cuts))
+            for _ in range(PLAIN_FOR_ONE_PATTERN if pattern == "plain" else 1)]
     random.Random(f"{SEED}/{kind.slug}").shuffle(rest)
-    for look in dict.fromkeys(kind.firsts + tuple(rest)):
-        colour, pattern = look.split()
-        yield Product(kind, COLOURS[colour], PATTERNS[pattern])
+    seen, turns = Counter(), []
+    for look in dict.fromkeys(firsts + rest):
+        seen[look[0]] += 1
+        turns.append((0 if look in firsts else seen[look[0]], look))
+    for _, (colour, pattern, number) in sorted(turns, key=lambda turn: turn[0]):
+        yield Product(kind, COLOURS[colour], PATTERNS[pattern], number=number)
+
+
+def first_look(colour, pattern, number="1"):
+    return colour, pattern, int(number)
 
 
 def choose(kinds, count):
@@ -50,8 +66,8 @@ def english_look(product, plain=""):
 def name(product):
     kind, colour = product.kind, product.colour
     motif = "" if product.pattern.slug == "plain" else product.pattern.agree(kind.gender, kind.plural)
-    english = f"{english_look(product)} {kind.english}"
-    french = f"{kind.french} {colour.agree(kind.gender, kind.plural)} {motif}".strip()
+    english = f"{english_look(product)} {product.cut.english}"
+    french = f"{product.cut.french} {colour.agree(kind.gender, kind.plural)} {motif}".strip()
     return f"{capital(english)} · {capital(french)}"
 
 
@@ -61,8 +77,8 @@ def description(product):
     look_fr = f"{colour.agree(kind.gender, kind.plural)} {pattern.agree(kind.gender, kind.plural)}"
     article = "An" if look[0] in "aeio" else "A"
     note, note_fr = product.rng("note").choice(notes(kind))
-    english = kind.english_text.format(A=article, look=look, Look=capital(look))
-    french = kind.french_text.format(look=look_fr)
+    english = product.cut.english_text.format(A=article, look=look, Look=capital(look))
+    french = product.cut.french_text.format(look=look_fr)
     return f"{english} {note} {french} {note_fr}"
 
 

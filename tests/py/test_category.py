@@ -7,7 +7,7 @@ import threading
 import unittest
 
 from test_server import multipart
-from vitrine import CATALOGUE, MODEL, Shop, TestCase, base64_text, demo_image, demo_products, run, run_import
+from vitrine import CATALOGUE, MODEL, Shop, TestCase, base64_text, demo_data, demo_image, demo_products, run, run_import
 
 DETECT = "/api/v1/detect-category"
 SEARCH = "/api/v1/search"
@@ -21,13 +21,18 @@ class Served(TestCase):
         super().setUp()
         self.products = self.choose(demo_products())
         self.data = self.folder / "data"
+        if self.products == demo_products():
+            demo_data(self.data)
+        elif self.products:
+            self.import_products()
+        self.s = self.server(self.data)
+
+    def import_products(self):
         source = self.folder / "some.jsonl"
         source.write_text("".join(json.dumps({**p, "image": str(CATALOGUE.parent / p["image"])}) + "\n"
                                   for p in self.products))
-        if self.products:
-            code, _, _, err = run_import(self.data, source)
-            self.assertEqual(code, 0, err)
-        self.s = self.server(self.data)
+        code, _, _, err = run_import(self.data, source)
+        self.assertEqual(code, 0, err)
 
     def choose(self, products):
         return products
@@ -47,10 +52,15 @@ class Served(TestCase):
 
 
 class WholeCatalogue(Served):
+    def some(self, step):
+        """Every step-th product: every kind too, unless step shares a factor with their number, in whose turn they come."""
+        return self.products[::step]
+
     def test_pictures_of_the_catalogue_are_known(self):
         right = sure = sure_and_right = 0
         categories = {p["category"] for p in self.products}
-        for product in self.products:
+        some = self.some(3)
+        for product in some:
             answer = self.detect(product)
             guesses = answer["categories"]
             self.assertEqual(guesses[0], {"category": answer["category"], "confidence": answer["confidence"]})
@@ -65,8 +75,8 @@ class WholeCatalogue(Served):
                 self.assertEqual(answer["sure"], answer["confidence"] >= SURE)
             hit = answer["category"] == product["category"]
             right, sure, sure_and_right = right + hit, sure + answer["sure"], sure_and_right + (answer["sure"] and hit)
-        self.assertGreaterEqual(right, 0.85 * len(self.products))
-        self.assertGreaterEqual(sure, 0.3 * len(self.products))
+        self.assertGreaterEqual(right, 0.85 * len(some))
+        self.assertGreaterEqual(sure, 0.3 * len(some))
         self.assertGreaterEqual(sure_and_right, 0.9 * sure)
 
     def test_every_way_to_show_the_picture_says_the_same(self):
@@ -104,7 +114,7 @@ class WholeCatalogue(Served):
 
     def test_search_inside_the_category_when_sure_over_all_when_not(self):
         seen = collections.Counter()
-        for product in self.products:
+        for product in self.some(9):
             found = self.detect(product)
             answer = self.search(product, detect_category=True, top_k=len(self.products))
             detected = answer["detected_category"]
@@ -278,7 +288,7 @@ class CommandLine(TestCase):
         self.assertIn(answer["category"], out.splitlines()[0])
 
     def test_catalogue_and_its_reliability(self):
-        self.assertEqual(run_import(self.data, CATALOGUE)[0], 0)
+        demo_data(self.data)
         code, out, err = run("classify", self.image, *self.ask, "--json")
         self.assertEqual((code, json.loads(out)["category"]), (0, demo_products()[0]["category"]), err)
         code, out, err = run("classify", "--reliability", *self.ask, "--json")

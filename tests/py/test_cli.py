@@ -4,18 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import time
 import unittest
 
-from vitrine import BINARY, CATALOGUE, MODEL, QuietHandler, Shop, TestCase, demo_products, environment, run, run_import
+from vitrine import BINARY, CATALOGUE, MODEL, Shop, TestCase, demo_data, demo_products, environment, run, run_import
 
 COMMANDS = ["serve", "import", "search", "classify", "get", "delete", "stats", "model", "check", "eval", "version"]
-
-
-class SlowHandler(QuietHandler):
-    def do_GET(self):
-        time.sleep(0.05)
-        self.send_error(404)
 
 
 class Usage(TestCase):
@@ -103,8 +96,7 @@ class Usage(TestCase):
                 self.assertIn(b"standard output", done.stderr)
 
     def test_closed_descriptors_are_not_taken_for_a_file_of_ours(self):
-        data, source = self.folder / "data", self.folder / "one.jsonl"
-        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        data, source = demo_data(self.folder / "data"), self.folder / "one.jsonl"
         line = dict(demo_products()[0], image=str(CATALOGUE.parent / demo_products()[0]["image"]))
         source.write_text(json.dumps(line) + "\n")
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
@@ -307,7 +299,7 @@ class Import(TestCase):
     def test_interrupted_and_run_again(self):
         base = demo_products()
         lines = [dict(p, id=f"{p['id']}-{n}", image=str(CATALOGUE.parent / p["image"]))
-                 for n in range(20) for p in base]
+                 for n in range(4) for p in base]
         source = self.folder / "many.jsonl"
         source.write_text("".join(json.dumps(line) + "\n" for line in lines))
         command = [BINARY, "import", str(source), "--data", str(self.data), "--model", str(MODEL), "--json"]
@@ -330,7 +322,7 @@ class Import(TestCase):
         self.assertEqual(run("check", "--data", self.data)[0], 0)
 
     def test_an_interrupt_does_not_wait_for_the_lines_read_ahead(self):
-        shop = Shop(self.folder, SlowHandler)
+        shop = Shop(self.folder, seconds=0.05)
         self.addCleanup(shop.close)
         source = self.folder / "many.jsonl"
         source.write_text("".join(json.dumps({"id": f"p{n}", "name": "P", "image": f"{shop.url}/{n}.png"}) + "\n"
@@ -386,8 +378,7 @@ class Folder(TestCase):
         self.assertIn(str(server.process.pid), err)
 
     def test_another_models_folder_is_refused_with_advice(self):
-        data, other = self.folder / "data", self.folder / "model"
-        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        data, other = demo_data(self.folder / "data"), self.folder / "model"
         other.mkdir()
         for f in MODEL.iterdir():
             (other / f.name).write_bytes(f.read_bytes())
@@ -402,8 +393,7 @@ class Folder(TestCase):
         self.assertEqual(code, 0)
 
     def test_check_finds_damage(self):
-        data = self.folder / "data"
-        self.assertEqual(run_import(data, CATALOGUE)[0], 0)
+        data = demo_data(self.folder / "data")
         database = bytearray((data / "catalog.db").read_bytes())
         for at in range(len(database) // 2, len(database) // 2 + 8192):
             database[at] ^= 0x5A

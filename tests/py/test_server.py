@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from vitrine import CATALOGUE, MODEL, Shop, TestCase, base64_text, demo_image, demo_products, run_import, wait_until
+from vitrine import CATALOGUE, MODEL, Shop, TestCase, base64_text, demo_data, demo_image, demo_products, wait_until
 
 
 def multipart(fields, files):
@@ -25,9 +25,7 @@ class Served(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.data = self.folder / "data"
-        code, _, _, err = run_import(self.data, CATALOGUE)
-        self.assertEqual(code, 0, err)
+        self.data = demo_data(self.folder / "data")
         self.s = self.server(self.data)
         self.products = demo_products()
 

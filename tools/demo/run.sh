@@ -15,7 +15,7 @@ cat <<TXT
 Try, in another terminal:
   curl -s localhost:$port/api/v1/search -H 'Content-Type: application/json' \\
        -d '{"text_query": "red shirt", "top_k": 3}'
-  curl -s localhost:$port/api/v1/search -F image=@demo/images/$(ls demo/images | head -n 1) -F top_k=3
+  curl -s localhost:$port/api/v1/search -F image=@demo/images/mug-red-plain-01.webp -F top_k=3
   curl -s 'localhost:$port/api/v1/products?limit=2'
   curl -s localhost:$port/readyz
 Ctrl-C stops it.

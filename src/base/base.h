@@ -185,10 +185,20 @@ typedef struct vt_map { /* a read-only file mapped whole; data is NULL when size
 
 vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
 void vt_map_release(vt_map *m);
+/* Reads pages of a map into memory now, that nobody waits for them later. */
+void vt_map_populate(const void *at, size_t n);
 /* Appends the file's bytes to out (its max is the limit). */
 vt_status vt_file_read(const char *path, vt_buf *out, vt_err *err) VT_MUST_USE;
 /* rename(2), then fsync of the folder: after a crash `to` is the old file or the new one. */
 vt_status vt_file_rename(const char *from, const char *to, vt_err *err) VT_MUST_USE;
+typedef struct vt_span {
+    const void *data;
+    size_t size;
+} vt_span;
+/* Writes the parts, one behind the other, to a file beside `path` and renames it: at any moment
+ * `path` is the old file or the new one, whole. What was begun is removed on failure. */
+vt_status vt_file_replace(const char *path, const vt_span *parts, size_t n_parts,
+                          vt_err *err) VT_MUST_USE;
 /* Creates the folder (and parents) where missing. */
 vt_status vt_dir_ensure(const char *path, vt_err *err) VT_MUST_USE;
 /* "<dir>/<name>", malloc'ed; name alone where it is absolute. NULL when there is no memory. */
@@ -245,5 +255,7 @@ void vt_pool_for(vt_pool *p, size_t n, size_t grain, vt_pool_fn fn, void *ctx);
 void vt_pool_enter(vt_pool *p);
 void vt_pool_leave(vt_pool *p);
 void vt_pool_give_way(vt_pool *p);
+/* The calling thread gets the processor when threads that somebody waits for leave it. */
+void vt_thread_background(void);
 
 #endif

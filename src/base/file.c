@@ -1,4 +1,4 @@
-/* Files: map, read, rename durably, lock. A rename without fsync of the folder may be undone by a
+/* Files: map, read, replace durably, lock. A rename without fsync of the folder may be undone by a
  * crash. */
 #include "base/base.h"
 
@@ -35,7 +35,7 @@ vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) {
         close(fd);
         return VT_OK;
     }
-    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (data == MAP_FAILED)
         return vt_fail_errno(err, errno, "cannot map %s", path);
@@ -47,6 +47,12 @@ void vt_map_release(vt_map *m) {
     if (m->data)
         munmap((void *)(uintptr_t)m->data, m->size);
     *m = (vt_map){0};
+}
+
+void vt_map_populate(const void *at, size_t n) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (uintptr_t)at / page * page, end = (uintptr_t)at + n;
+    (void)madvise((void *)first, end - first, MADV_POPULATE_READ); /* Linux 5.14; else by faults */
 }
 
 static vt_status read_all(int fd, const char *path, vt_buf *out, vt_err *err) {
@@ -111,6 +117,41 @@ vt_status vt_file_rename(const char *from, const char *to, vt_err *err) {
     if (rename(from, to) != 0)
         return vt_fail_errno(err, errno, "cannot rename %s to %s", from, to);
     return sync_dir_of(to, err);
+}
+
+static vt_status write_parts(int fd, const char *path, const vt_span *parts, size_t n_parts,
+                             vt_err *err) {
+    bool written = true;
+    for (size_t i = 0; written && i < n_parts; i++)
+        written = write_all(fd, parts[i].data, parts[i].size);
+    if (!written || fsync(fd) != 0)
+        return vt_fail_errno(err, errno, "cannot write %s", path);
+    return VT_OK;
+}
+
+vt_status vt_file_replace(const char *path, const vt_span *parts, size_t n_parts, vt_err *err) {
+    vt_buf part;
+    int fd;
+    vt_status s;
+    vt_buf_init(&part, 1 << 16);
+    vt_buf_printf(&part, "%s.%ld.part", path, (long)getpid());
+    s = vt_buf_status(&part, path, err);
+    if (s != VT_OK)
+        goto done;
+    fd = open(part.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        s = vt_fail_errno(err, errno, "cannot create %s", part.data);
+        goto done;
+    }
+    s = write_parts(fd, part.data, parts, n_parts, err);
+    close(fd);
+    if (s == VT_OK)
+        s = vt_file_rename(part.data, path, err);
+    if (s != VT_OK)
+        (void)unlink(part.data);
+done:
+    vt_buf_release(&part);
+    return s;
 }
 
 vt_status vt_dir_ensure(const char *path, vt_err *err) {

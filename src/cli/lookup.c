@@ -268,16 +268,22 @@ vt_status vt_command_stats(vt_options *o, int *code, vt_err *err) {
  * ------------------------------------------------------------------ */
 
 vt_status vt_command_model(vt_options *o, int *code, vt_err *err) {
-    const char *dir = o->n_words == 2 ? o->words[1] : o->value[OPT_MODEL];
+    vt_engine_options engine = {
+        .model_dir = o->n_words == 2 ? o->words[1] : o->value[OPT_MODEL],
+        .isa = o->value[OPT_ISA],
+        .precision = o->value[OPT_PRECISION],
+    };
     uint64_t threads;
     vt_buf answer;
     vt_status s = vt_options_number(o, OPT_THREADS, 1024, &threads, err);
     if (s != VT_OK)
         return s;
-    if (o->n_words < 1 || o->n_words > 2 || strcmp(o->words[0], "info") != 0 || !dir)
+    if (o->n_words < 1 || o->n_words > 2 || strcmp(o->words[0], "info") != 0 ||
+        !engine.model_dir)
         return vt_fail(err, VT_E_INVALID, "usage: vitrine model info DIR");
     vt_buf_init(&answer, ANSWER_MAX);
-    s = vt_engine_model_info(dir, o->value[OPT_ISA], (unsigned)threads, &answer, err);
+    engine.threads = (unsigned)threads;
+    s = vt_engine_model_info(&engine, &answer, err);
     if (s == VT_OK)
         print_answer(o, &answer);
     vt_buf_release(&answer);

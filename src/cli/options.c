@@ -18,8 +18,11 @@ const vt_option_row vt_option_rows[OPT_COUNT] = {
                      SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
     [OPT_WORKERS] = {"workers", "N", "0", "requests or lines worked on at once, 0 = a fit number",
                      SCOPE_SETTING, CMD_SERVE | CMD_IMPORT},
-    [OPT_ISA] = {"isa", "NAME", "auto", "kernels: auto, scalar, avx2, avx512, neon", SCOPE_SETTING,
-                 CMD_CATALOGUE | CMD_MODEL},
+    [OPT_ISA] = {"isa", "NAME", "auto", "kernels: auto, amx, avx512_bf16, avx512, avx2, neon, scalar",
+                 SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
+    [OPT_PRECISION] = {"precision", "NAME", "auto",
+                       "weights as f32, bf16 or int8; auto: bf16 where the machine multiplies it",
+                       SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
     [OPT_FETCH_ALLOW] = {"fetch-allow", "LIST", "",
                          "hosts and networks to download from though not public, by commas",
                          SCOPE_SETTING, CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_EVAL},
@@ -234,6 +237,7 @@ vt_status vt_options_engine(vt_options *o, vt_engine_options *out, vt_err *err) 
     out->data_dir = o->value[OPT_DATA];
     out->model_dir = o->value[OPT_MODEL];
     out->isa = o->value[OPT_ISA];
+    out->precision = o->value[OPT_PRECISION];
     if (!out->model_dir || !*out->model_dir)
         return vt_fail(err, VT_E_INVALID,
                        "no model: give --model DIR, VITRINE_MODEL or `model = DIR` in --config");

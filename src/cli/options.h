@@ -32,6 +32,7 @@ typedef enum vt_option {
     OPT_THREADS,
     OPT_WORKERS,
     OPT_ISA,
+    OPT_PRECISION,
     OPT_FETCH_ALLOW,
     OPT_CACHE_MB,
     OPT_CACHE_TTL,

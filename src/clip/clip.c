@@ -1,31 +1,24 @@
 /* The model as a whole: opens a folder, checks it, packs it, tells what it is, and hands texts and
  * images to their encoders.
  *
- * Opening is bound by memory: the file is read once by SHA-256 for the model's identity, on a
- * thread of its own, while the others pack. The file stays mapped, because the token table (a
- * sixth of the model) is read from there row by row; the packed matrices are copies.
+ * Opening is bound by memory. Where an earlier start has kept the packed form, it is mapped, and
+ * model.safetensors is not read but for its vectors. Else the file is read once by SHA-256 for the
+ * model's identity, on a thread of its own, while the others pack. It stays mapped, because the
+ * token table (a sixth of the model) is read from there row by row; the packed matrices are copies.
  *
  * The identity covers what changes vectors and nothing else: the weights' bytes, the configuration
- * in canonical form, and the digest of vocabulary and merges. Reformatting a JSON file or editing
- * its training keys keeps it. */
+ * in canonical form, the digest of vocabulary and merges, and int8. Reformatting a JSON file or
+ * editing its training keys keeps it. */
 #include "clip/clip.h"
 
 #include "clip/encoders.h"
+#include "clip/panels.h"
 #include "clip/tokenizer.h"
 
 #include <math.h>
 #include <pthread.h>
 
 #define LOGIT_SCALE_MAX 100
-
-struct vt_clip {
-    vt_pool *pool; /* not owned */
-    vt_safetensors *file;
-    vt_clip_config config;
-    vt_clip_info info;
-    vt_text text;
-    vt_vision vision;
-};
 
 /* ---- identity --------------------------------------------------------------------------- */
 
@@ -67,6 +60,9 @@ static vt_status identify(vt_clip *m, const vt_hash *file, vt_err *err) {
     vt_buf_printf(&text, "tokenizer %s\n", hex);
     vt_hash_hex(file, hex);
     vt_buf_printf(&text, "weights %s\n", hex);
+    if (m->info.precision ==
+        VT_PRECISION_INT8) /* bf16 stays within what equal pictures may differ */
+        vt_buf_puts(&text, "precision int8\n");
     s = vt_buf_status(&text, "the model's identity", err);
     if (s == VT_OK)
         m->info.identity = vt_hash_bytes(text.data, text.len);
@@ -109,39 +105,53 @@ static void describe(vt_clip *m) {
     m->info.file_bytes = file_bytes;
 }
 
-/* Every tensor is named and checked before the first one is packed. */
-static vt_status load(vt_clip *m, const char *dir, const char *path, vt_err *err) {
-    vt_weights w;
-    vt_status s;
-    vt_weights_init(&w, path, m->file, err);
-    s = vt_text_init(&m->text, &m->config, dir, &w);
+/* Names and checks every tensor, before the first one is packed. */
+static vt_status name_tensors(vt_clip *m, const char *dir, vt_weights *w) {
+    vt_status s = vt_text_init(&m->text, &m->config, dir, w);
     if (s == VT_OK)
-        s = vt_vision_init(&m->vision, &m->config, &w);
-    if (s == VT_OK)
-        s = vt_weights_pack(&w, m->pool, &m->info.packed_bytes);
-    m->info.parameters = w.parameters;
-    vt_weights_release(&w);
+        s = vt_vision_init(&m->vision, &m->config, w);
+    m->info.parameters = w->parameters;
     return s;
 }
 
-static vt_status open_file(vt_clip *m, const char *dir, const char *path, vt_err *err) {
+/* Panels from an earlier start, whose digest of the weights then holds, or packed now. */
+static vt_status take_panels(vt_clip *m, vt_weights *w, vt_panels_place *place, vt_err *err) {
     digest_job digest = {0};
+    vt_status s;
+    if (vt_panels_load(m, w, place))
+        return VT_OK;
+    digest_start(&digest, m->file);
+    s = vt_panels_make(m, w, place, err);
+    digest_finish(&digest);
+    m->packed.weights = digest.digest;
+    if (s == VT_OK)
+        vt_panels_keep(m, place);
+    return s;
+}
+
+static vt_status open_file(vt_clip *m, const char *dir, const char *path, const vt_clip_options *o,
+                           vt_err *err) {
+    vt_panels_place place = {.dir = dir, .options = o, .precision = o->precision};
+    vt_weights w;
     vt_status s = vt_clip_config_read(dir, &m->config, err);
     if (s == VT_OK)
         s = vt_safetensors_open(path, &m->file, err);
+    if (s == VT_OK)
+        s = vt_packed_key_init(&place.key, path, err);
     if (s != VT_OK)
         return s;
-    digest_start(&digest, m->file);
-    s = load(m, dir, path, err);
-    digest_finish(&digest);
+    if (place.precision == VT_PRECISION_AUTO)
+        place.precision = vt_vec_best_precision();
+    describe(m);
+    vt_weights_init(&w, path, m->file, err);
+    s = name_tensors(m, dir, &w);
     if (s == VT_OK)
-        s = identify(m, &digest.digest, err);
-    if (s == VT_OK)
-        describe(m);
-    return s;
+        s = take_panels(m, &w, &place, err);
+    vt_weights_release(&w);
+    return s == VT_OK ? identify(m, &m->packed.weights, err) : s;
 }
 
-vt_status vt_clip_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *err) {
+vt_status vt_clip_open(const char *dir, const vt_clip_options *o, vt_clip **out, vt_err *err) {
     char *path = vt_path_join(dir, "model.safetensors");
     vt_clip *m = vt_alloc(1, sizeof *m);
     vt_status s;
@@ -150,8 +160,8 @@ vt_status vt_clip_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *er
         s = vt_fail_nomem(err, sizeof *m);
         goto done;
     }
-    m->pool = pool;
-    s = open_file(m, dir, path, err);
+    m->pool = o->pool;
+    s = open_file(m, dir, path, o, err);
     if (s == VT_OK) {
         *out = m;
         m = NULL;
@@ -167,6 +177,7 @@ void vt_clip_close(vt_clip *m) {
         return;
     vt_text_release(&m->text);
     vt_vision_release(&m->vision);
+    vt_packed_release(&m->packed);
     vt_safetensors_close(m->file);
     free(m);
 }
@@ -177,20 +188,36 @@ const vt_clip_info *vt_clip_describe(const vt_clip *m) {
 
 /* ---- encoding --------------------------------------------------------------------------- */
 
-static vt_status normalize(const vt_clip *m, float *out, const char *what, vt_err *err) {
-    if (vt_vec_normalize(out, m->info.dim) > 0)
-        return VT_OK;
-    return vt_fail(err, VT_E_INTERNAL, "the vector of this %s has no finite length", what);
+static vt_status normalize(const vt_clip *m, float *out, size_t count, const char *what,
+                           vt_err *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!(vt_vec_normalize(out + i * m->info.dim, m->info.dim) > 0))
+            return vt_fail(err, VT_E_INTERNAL, "the vector of this %s has no finite length", what);
+    return VT_OK;
+}
+
+vt_status vt_clip_encode_texts(vt_clip *m, const vt_clip_text *texts, size_t count, float *out,
+                               vt_err *err) {
+    const vt_status s = vt_text_encode(&m->text, texts, count, m->pool, out, err);
+    return s == VT_OK ? normalize(m, out, count, "text", err) : s;
+}
+
+vt_status vt_clip_encode_images(vt_clip *m, const float *const *pixels, size_t count, vt_lane lane,
+                                float *out, vt_err *err) {
+    vt_status s = VT_OK;
+    for (size_t i = 0; s == VT_OK && i < count; i += VT_IMAGES_AT_ONCE) {
+        const size_t n = count - i < VT_IMAGES_AT_ONCE ? count - i : VT_IMAGES_AT_ONCE;
+        s = vt_vision_encode(&m->vision, pixels + i, n, lane, m->pool, out + i * m->info.dim, err);
+    }
+    return s == VT_OK ? normalize(m, out, count, "image", err) : s;
 }
 
 vt_status vt_clip_encode_text(vt_clip *m, const char *text, size_t n, float *out, vt_err *err) {
-    const vt_status s = vt_text_encode(&m->text, text, n, m->pool, out, err);
-    return s == VT_OK ? normalize(m, out, "text", err) : s;
+    return vt_clip_encode_texts(m, &(vt_clip_text){text, n}, 1, out, err);
 }
 
 vt_status vt_clip_encode_image(vt_clip *m, const float *pixels, float *out, vt_err *err) {
-    const vt_status s = vt_vision_encode(&m->vision, pixels, m->pool, out, err);
-    return s == VT_OK ? normalize(m, out, "image", err) : s;
+    return vt_clip_encode_images(m, &pixels, 1, VT_LANE_QUERY, out, err);
 }
 
 vt_status vt_clip_tokenize(const vt_clip *m, const char *text, size_t n, uint32_t *ids, size_t max,

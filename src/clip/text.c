@@ -9,6 +9,8 @@
 
 #include "clip/tokenizer.h"
 
+#define ROWS_AT_ONCE 256 /* of a batch of texts: some thirty queries */
+
 /* Allocated once the file has shown that it holds as much. */
 static vt_status load_positions(vt_text *t, vt_weights *w) {
     const vt_tensor *p = vt_weights_find(w, (vt_shape){2, {t->context, t->width}},
@@ -37,7 +39,7 @@ static vt_status load_weights(vt_text *t, const vt_clip_config *c, vt_weights *w
     vt_weights_vector(w, t->norm_gain, t->width, "text_model.final_layer_norm.weight");
     vt_weights_vector(w, t->norm_bias, t->width, "text_model.final_layer_norm.bias");
     projection = vt_weights_find(w, (vt_shape){2, {t->dim, t->width}}, "text_projection.weight");
-    vt_weights_matrix(w, &t->projection, &projection, 1);
+    vt_weights_matrix(w, &t->projection, &projection, 1, 1);
     return w->status;
 }
 
@@ -58,6 +60,14 @@ static vt_status check_end(const vt_text *t, const vt_clip_config *c, vt_err *er
     return VT_OK;
 }
 
+/* Embeddings and what the layers need, then the wanted rows after the last norm. */
+static bool scratch_floats(const vt_text *t, const vt_clip_config *c, size_t *floats) {
+    size_t x, product;
+    return vt_tower_scratch(&c->text, t->rows_at_once, c->context, floats) &&
+           vt_size_mul(t->rows_at_once, c->text.width, &x) && vt_size_add(*floats, x, floats) &&
+           vt_mat_scratch(c->text.width, t->rows_at_once, &product);
+}
+
 vt_status vt_text_init(vt_text *t, const vt_clip_config *c, const char *dir, vt_weights *w) {
     vt_status s;
     *t =
@@ -68,7 +78,8 @@ vt_status vt_text_init(vt_text *t, const vt_clip_config *c, const char *dir, vt_
         s = vt_tokenizer_open(dir, c->vocab, &t->vocab, w->err);
     if (s == VT_OK)
         s = check_end(t, c, w->err);
-    if (s == VT_OK && !vt_tower_scratch(&c->text, c->context, &t->scratch.floats))
+    t->rows_at_once = c->context > ROWS_AT_ONCE ? c->context : ROWS_AT_ONCE;
+    if (s == VT_OK && !scratch_floats(t, c, &t->scratch.floats))
         s = vt_fail(w->err, VT_E_MODEL, "config.json: text_config asks for too much memory");
     return s;
 }
@@ -78,61 +89,88 @@ void vt_text_release(vt_text *t) {
         return;
     vt_vocab_release(&t->vocab);
     vt_tower_close(t->tower);
-    vt_mat_close(t->projection);
     free(t->positions);
     free(t->norm_gain);
     vt_scratch_release(&t->scratch);
 }
 
-/* Rows of the tower's input; the count ends with the first end-of-text token. */
-static size_t embed(const vt_text *t, const uint32_t *ids, float *x) {
+/* Texts whose rows lie one behind the other, as many as a run takes. */
+typedef struct batch {
+    size_t count;
+    size_t starts[ROWS_AT_ONCE + 1], wanted[ROWS_AT_ONCE]; /* a text has a row at least */
+} batch;
+
+/* Appends the rows of one text; the count ends with the first end-of-text token. */
+static void embed(const vt_text *t, const uint32_t *ids, batch *b, float *x) {
+    const size_t first = b->starts[b->count];
     size_t row = 0;
     do {
-        float *out = x + row * t->width;
+        float *out = x + (first + row) * t->width;
         const float *position = t->positions + row * t->width;
         vt_tensor_row_to_f32(t->tokens, ids[row], out);
         for (size_t i = 0; i < t->width; i++)
             out[i] += position[i];
     } while (ids[row++] != t->vocab.end);
-    return row;
+    b->wanted[b->count++] = first + row - 1;
+    b->starts[b->count] = first + row;
 }
 
-static void compute(const vt_text *t, const uint32_t *ids, vt_pool *pool, float *block,
-                    float *out) {
-    float *x = block, *row;
-    const size_t rows = embed(t, ids, x);
+static void compute(const vt_text *t, const batch *b, vt_pool *pool, float *x, float *out) {
+    const vt_norm norm = {t->norm_gain, t->norm_bias, t->eps};
+    float *scratch = x + (t->rows_at_once * t->width + 15) / 16 * 16;
     vt_tower_run_layers(t->tower, &(vt_tower_run){.x = x,
-                                                  .rows = rows,
+                                                  .starts = b->starts,
+                                                  .wanted = b->wanted,
+                                                  .count = b->count,
                                                   .causal = true,
-                                                  .wanted = rows - 1,
-                                                  .scratch = x + rows * t->width,
+                                                  .scratch = scratch,
                                                   .pool = pool});
-    row = x + (rows - 1) * t->width;
-    vt_vec_layer_norm(row, row, 1, t->width, t->norm_gain, t->norm_bias, t->eps);
-    vt_mat_mul(
-        t->projection,
-        &(vt_mat_mul_args){.x = row, .x_stride = t->width, .y = out, .y_stride = t->dim, .rows = 1},
-        pool);
+    vt_mat_mul(&t->projection,
+               &(vt_mat_mul_args){.x = x,
+                                  .x_stride = t->width,
+                                  .y = out,
+                                  .y_stride = t->dim,
+                                  .rows = b->count,
+                                  .norm = &norm,
+                                  .scratch = scratch},
+               pool);
 }
 
-vt_status vt_text_encode(vt_text *t, const char *text, size_t n, vt_pool *pool, float *out,
-                         vt_err *err) {
+/* Takes texts into the batch until the next might not fit; *taken says how many. */
+static vt_status gather(const vt_text *t, const vt_clip_text *texts, size_t count, uint32_t *ids,
+                        batch *b, float *x, size_t *taken, vt_err *err) {
+    *b = (batch){0};
+    for (*taken = 0; *taken < count; ++*taken) {
+        size_t n_ids;
+        vt_status s;
+        if (b->count > 0 && b->starts[b->count] + t->context > t->rows_at_once)
+            break;
+        s = vt_tokenizer_encode(&t->vocab, texts[*taken].text, texts[*taken].n, ids, t->context,
+                                &n_ids, err);
+        if (s != VT_OK)
+            return s;
+        embed(t, ids, b, x);
+    }
+    return VT_OK;
+}
+
+vt_status vt_text_encode(vt_text *t, const vt_clip_text *texts, size_t count, vt_pool *pool,
+                         float *out, vt_err *err) {
     uint32_t *ids = vt_alloc(t->context, sizeof *ids);
-    float *block = NULL;
-    size_t n_ids;
-    vt_status s;
+    float *x = NULL;
+    batch b;
+    vt_status s = VT_OK;
     if (!ids)
         return vt_fail_nomem(err, t->context * sizeof *ids);
-    s = vt_tokenizer_encode(&t->vocab, text, n, ids, t->context, &n_ids, err);
-    if (s != VT_OK)
-        goto done;
-    block = vt_scratch_take(&t->scratch, err);
-    if (block)
-        compute(t, ids, pool, block, out);
-    else
+    x = vt_scratch_take(&t->scratch, err);
+    if (!x)
         s = err->status;
-done:
-    vt_scratch_give(&t->scratch, block);
+    for (size_t done = 0, taken = 0; s == VT_OK && done < count; done += taken) {
+        s = gather(t, texts + done, count - done, ids, &b, x, &taken, err);
+        if (s == VT_OK)
+            compute(t, &b, pool, x, out + done * t->dim);
+    }
+    vt_scratch_give(&t->scratch, x);
     free(ids);
     return s;
 }

@@ -3,14 +3,12 @@
  *
  *     x += out(attention(q, k, v of norm1(x)));   x += fc2(act(fc1(norm2(x))))
  *
- * Q, K and V are one matrix, so x is read once. Attention is per head: the head's keys and its
- * transposed values are copied together, and scores and weighted sums are then the same kernel, one
- * vector against contiguous rows. Heads are independent and are what the threads share. At CLIP's
- * sizes (50 rows, heads of 64) attention is a twentieth of the time, so a tiled softmax (Dao et al.
- * 2022) would save nothing.
+ * Q, K and V are one matrix, so x is read once; the 1 / sqrt(dim) that scores are scaled by is in
+ * the weights and the bias of Q. Normalisation, bias, activation and residual are part of the
+ * products. Heads are independent and are what the threads share in attention.
  *
- * Only one row of the last layer is ever used, the class token's or the end-of-text token's: there
- * everything after K and V is computed for that row alone, which saves a fifteenth.
+ * Only one row a sequence is ever used of the last layer, the class token's or the end-of-text
+ * token's: there everything after K and V is computed for that row alone, which saves a fifteenth.
  *
  * Immutable after open; all that changes is in the run. */
 #include "clip/tower.h"
@@ -18,7 +16,7 @@
 #include <math.h>
 
 typedef struct layer {
-    vt_mat *qkv, *out, *fc1, *fc2;
+    vt_mat qkv, out, fc1, fc2;
     float *vectors; /* owns what follows */
     float *norm1_gain, *norm1_bias, *qkv_bias, *out_bias;
     float *norm2_gain, *norm2_bias, *fc1_bias, *fc2_bias;
@@ -36,14 +34,16 @@ static void load_norm(vt_weights *w, const char *prefix, size_t n, float *gain, 
     vt_weights_vector(w, bias, n, "%s.bias", prefix);
 }
 
-static void load_linear(vt_weights *w, const char *prefix, vt_shape shape, vt_mat **out,
+static void load_linear(vt_weights *w, const char *prefix, vt_shape shape, vt_mat *out,
                         float *bias) {
     const vt_tensor *t = vt_weights_find(w, shape, "%s.weight", prefix);
-    vt_weights_matrix(w, out, &t, 1);
+    vt_weights_matrix(w, out, &t, 1, 1);
     vt_weights_vector(w, bias, shape.size[0], "%s.bias", prefix);
 }
 
-static void load_qkv(vt_weights *w, const char *prefix, size_t width, layer *l) {
+static void load_qkv(vt_weights *w, const char *prefix, const vt_tower_shape *shape, layer *l) {
+    const size_t width = shape->width;
+    const float scale = 1 / sqrtf((float)(width / shape->heads));
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
     const vt_tensor *parts[3];
     for (size_t i = 0; i < 3; i++) {
@@ -52,7 +52,9 @@ static void load_qkv(vt_weights *w, const char *prefix, size_t width, layer *l) 
         vt_weights_vector(w, l->qkv_bias + i * width, width, "%s.self_attn.%s.bias", prefix,
                           names[i]);
     }
-    vt_weights_matrix(w, &l->qkv, parts, 3);
+    for (size_t i = 0; i < width; i++)
+        l->qkv_bias[i] *= scale;
+    vt_weights_matrix(w, &l->qkv, parts, 3, scale);
 }
 
 /* All vectors of a layer in one block, cut up in the order of their use. */
@@ -81,7 +83,7 @@ static vt_status load_layer(const vt_tower_shape *shape, const char *tower, size
     snprintf(prefix, sizeof prefix, "%s.encoder.layers.%zu", tower, i);
     snprintf(name, sizeof name, "%s.layer_norm1", prefix);
     load_norm(w, name, width, l->norm1_gain, l->norm1_bias);
-    load_qkv(w, prefix, width, l);
+    load_qkv(w, prefix, shape, l);
     snprintf(name, sizeof name, "%s.self_attn.out_proj", prefix);
     load_linear(w, name, (vt_shape){2, {width, width}}, &l->out, l->out_bias);
     snprintf(name, sizeof name, "%s.layer_norm2", prefix);
@@ -117,13 +119,8 @@ vt_status vt_tower_open(const vt_tower_shape *shape, const char *prefix, vt_weig
 void vt_tower_close(vt_tower *t) {
     if (!t)
         return;
-    for (size_t i = 0; i < t->shape.layers; i++) {
-        vt_mat_close(t->layers[i].qkv);
-        vt_mat_close(t->layers[i].out);
-        vt_mat_close(t->layers[i].fc1);
-        vt_mat_close(t->layers[i].fc2);
+    for (size_t i = 0; i < t->shape.layers; i++)
         free(t->layers[i].vectors);
-    }
     free(t->layers);
     free(t);
 }
@@ -132,34 +129,59 @@ void vt_tower_close(vt_tower *t) {
 
 /* The working memory of a run, cut up. */
 typedef struct buffers {
-    float *normed;   /* [rows][width] */
     float *qkv;      /* [rows][3 width] */
     float *attended; /* [rows][width] */
     float *hidden;   /* [rows][hidden] */
-    float *heads;    /* head_floats for each head */
+    float *product;  /* scratch of the products */
+    float *heads;    /* scratch of attention, for each head */
+    size_t head_floats;
 } buffers;
 
-/* Keys and transposed values of a head, one query, and its scores. */
-static size_t head_floats(const vt_tower_shape *shape, size_t rows) {
-    const size_t dim = shape->width / shape->heads;
-    return 2 * rows * dim + dim + rows;
+/* To whole cache lines: each part of the scratch begins with one. */
+static size_t whole_lines(size_t floats) {
+    return (floats + 15) / 16 * 16;
 }
 
-bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t *floats) {
-    const size_t per_row = 6 * shape->width + shape->hidden; /* x and cut_up's */
-    size_t plain, heads;
-    return vt_size_mul(rows, per_row, &plain) &&
-           vt_size_mul(shape->heads, head_floats(shape, rows), &heads) &&
-           vt_size_add(plain, heads, floats);
+static bool head_scratch(const vt_tower_shape *shape, size_t longest, size_t *floats) {
+    return vt_attention_scratch(longest, shape->width / shape->heads, floats);
 }
 
+static bool product_scratch(const vt_tower_shape *shape, size_t rows, size_t *floats) {
+    const size_t deepest = shape->hidden > shape->width ? shape->hidden : shape->width;
+    return vt_mat_scratch(deepest, rows, floats);
+}
+
+bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t longest, size_t *floats) {
+    enum { LINES = 6 * 16 }; /* what rounding to whole lines may add */
+    size_t plain, product, heads;
+    return vt_size_mul(rows, 5 * shape->width + shape->hidden, &plain) &&
+           product_scratch(shape, rows, &product) && head_scratch(shape, longest, &heads) &&
+           vt_size_mul(shape->heads, heads, &heads) && vt_size_add(plain, heads, floats) &&
+           vt_size_add(*floats, product, floats) && vt_size_add(*floats, LINES, floats);
+}
+
+static size_t longest_sequence(const vt_tower_run *run) {
+    size_t longest = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        const size_t rows = run->starts[i + 1] - run->starts[i];
+        longest = rows > longest ? rows : longest;
+    }
+    return longest;
+}
+
+/* The sums were checked by vt_tower_scratch for as many rows or more. */
 static buffers cut_up(const vt_tower_shape *shape, const vt_tower_run *run) {
-    const size_t plane = run->rows * shape->width;
-    buffers b = {.normed = run->scratch};
-    b.qkv = b.normed + plane;
-    b.attended = b.qkv + 3 * plane;
-    b.hidden = b.attended + plane;
-    b.heads = b.hidden + run->rows * shape->hidden;
+    const size_t rows = run->starts[run->count];
+    buffers b = {.qkv = run->scratch};
+    size_t product;
+    bool fits = product_scratch(shape, rows, &product) &&
+                head_scratch(shape, longest_sequence(run), &b.head_floats);
+    assert(fits);
+    (void)fits;
+    b.attended = b.qkv + whole_lines(3 * rows * shape->width);
+    b.hidden = b.attended + whole_lines(rows * shape->width);
+    b.product = b.hidden + whole_lines(rows * shape->hidden);
+    b.heads = b.product + whole_lines(product);
     return b;
 }
 
@@ -168,105 +190,114 @@ typedef struct attention {
     const vt_tower_shape *shape;
     const vt_tower_run *run;
     const buffers *b;
-    size_t first, count; /* the rows that ask */
+    bool last; /* only wanted rows ask, and their outputs are packed together */
 } attention;
 
-static void gather_head(const attention *a, size_t head, float *keys, float *values) {
-    const size_t width = a->shape->width, dim = width / a->shape->heads, rows = a->run->rows;
-    for (size_t r = 0; r < rows; r++) {
-        const float *key = a->b->qkv + r * 3 * width + width + head * dim;
-        const float *value = key + width;
-        memcpy(keys + r * dim, key, dim * sizeof *keys);
-        for (size_t d = 0; d < dim; d++)
-            values[d * rows + r] = value[d];
-    }
-}
-
-/* Masked scores are not computed at all: the sum over the first `seen` rows is the same. Values are
- * `rows` apart, so for a causal row those it does not see get weight zero. */
-static void attend_head(const attention *a, size_t head) {
-    const size_t width = a->shape->width, dim = width / a->shape->heads, rows = a->run->rows;
-    const float scale = 1 / sqrtf((float)dim);
-    float *keys = a->b->heads + head * head_floats(a->shape, rows);
-    float *values = keys + rows * dim, *query = values + rows * dim, *scores = query + dim;
-    gather_head(a, head, keys, values);
-    for (size_t r = a->first; r < a->first + a->count; r++) {
-        const float *q = a->b->qkv + r * 3 * width + head * dim;
-        const size_t seen = a->run->causal ? r + 1 : rows;
-        for (size_t d = 0; d < dim; d++)
-            query[d] = q[d] * scale;
-        vt_vec_dot_rows(query, keys, seen, dim, scores);
-        vt_vec_softmax(scores, seen);
-        memset(scores + seen, 0, (rows - seen) * sizeof *scores);
-        vt_vec_dot_rows(scores, values, dim, rows, a->b->attended + r * width + head * dim);
-    }
+static void attend_sequence(const attention *a, size_t head, size_t i) {
+    const size_t width = a->shape->width, dim = width / a->shape->heads;
+    const size_t start = a->run->starts[i], rows = a->run->starts[i + 1] - start;
+    const float *q = a->b->qkv + start * 3 * width + head * dim;
+    vt_vec_attend(&(vt_attention){
+        .q = q,
+        .k = q + width,
+        .v = q + 2 * width,
+        .rows = rows,
+        .dim = dim,
+        .stride = 3 * width,
+        .causal = a->run->causal,
+        .first = a->last ? a->run->wanted[i] - start : 0,
+        .count = a->last ? 1 : rows,
+        .out = a->b->attended + (a->last ? i : start) * width + head * dim,
+        .out_stride = width,
+        .scratch = a->b->heads + head * a->b->head_floats,
+    });
 }
 
 static void attend_range(void *ctx, size_t begin, size_t end) {
+    const attention *a = ctx;
     for (size_t head = begin; head < end; head++)
-        attend_head(ctx, head);
+        for (size_t i = 0; i < a->run->count; i++)
+            attend_sequence(a, head, i);
 }
 
 /* Least number of heads worth handing to another thread: some 20 us of them. */
 static size_t heads_grain(const attention *a) {
-    const size_t work = a->count * a->run->rows * (a->shape->width / a->shape->heads);
-    return 1 + 200000 / (work + 1);
+    const size_t rows = a->run->starts[a->run->count];
+    const size_t work = rows * longest_sequence(a->run) * (a->shape->width / a->shape->heads);
+    return 1 + 400000 / (work + 1);
 }
 
-static void run_layer(const vt_tower *t, const layer *l, const vt_tower_run *run, bool last) {
-    const vt_tower_shape *shape = &t->shape;
-    const size_t width = shape->width, hidden = shape->hidden;
-    const buffers b = cut_up(shape, run);
-    const attention a = {.shape = shape,
-                         .run = run,
-                         .b = &b,
-                         .first = last ? run->wanted : 0,
-                         .count = last ? 1 : run->rows};
-    float *x = run->x + a.first * width, *attended = b.attended + a.first * width;
+/* Packs the wanted rows of x together: from here on nothing else is computed. */
+static void keep_wanted(const vt_tower *t, const vt_tower_run *run) {
+    const size_t width = t->shape.width;
+    for (size_t i = 0; i < run->count; i++)
+        memmove(run->x + i * width, run->x + run->wanted[i] * width, width * sizeof *run->x);
+}
 
-    vt_vec_layer_norm(b.normed, run->x, run->rows, width, l->norm1_gain, l->norm1_bias, shape->eps);
-    vt_mat_mul(l->qkv,
-               &(vt_mat_mul_args){.x = b.normed,
+static void attend(const vt_tower *t, const layer *l, const vt_tower_run *run, const buffers *b,
+                   bool last) {
+    const size_t width = t->shape.width;
+    const attention a = {.shape = &t->shape, .run = run, .b = b, .last = last};
+    const vt_norm norm = {l->norm1_gain, l->norm1_bias, t->shape.eps};
+    vt_mat_mul(&l->qkv,
+               &(vt_mat_mul_args){.x = run->x,
                                   .x_stride = width,
-                                  .y = b.qkv,
+                                  .y = b->qkv,
                                   .y_stride = 3 * width,
-                                  .rows = run->rows,
-                                  .bias = l->qkv_bias},
+                                  .rows = run->starts[run->count],
+                                  .norm = &norm,
+                                  .bias = l->qkv_bias,
+                                  .scratch = b->product},
                run->pool);
-    vt_pool_for(run->pool, shape->heads, heads_grain(&a), attend_range, (void *)&a);
-    vt_mat_mul(l->out,
-               &(vt_mat_mul_args){.x = attended,
+    vt_pool_for(run->pool, t->shape.heads, heads_grain(&a), attend_range, (void *)&a);
+    if (last)
+        keep_wanted(t, run);
+    vt_mat_mul(&l->out,
+               &(vt_mat_mul_args){.x = b->attended,
                                   .x_stride = width,
-                                  .y = x,
+                                  .y = run->x,
                                   .y_stride = width,
-                                  .rows = a.count,
+                                  .rows = last ? run->count : run->starts[run->count],
                                   .bias = l->out_bias,
-                                  .residual = x},
+                                  .residual = run->x,
+                                  .scratch = b->product},
                run->pool);
+}
 
-    vt_vec_layer_norm(b.normed, x, a.count, width, l->norm2_gain, l->norm2_bias, shape->eps);
-    vt_mat_mul(l->fc1,
-               &(vt_mat_mul_args){.x = b.normed,
+static void feed_forward(const vt_tower *t, const layer *l, const vt_tower_run *run,
+                         const buffers *b, size_t rows) {
+    const size_t width = t->shape.width, hidden = t->shape.hidden;
+    const vt_norm norm = {l->norm2_gain, l->norm2_bias, t->shape.eps};
+    vt_mat_mul(&l->fc1,
+               &(vt_mat_mul_args){.x = run->x,
                                   .x_stride = width,
-                                  .y = b.hidden,
+                                  .y = b->hidden,
                                   .y_stride = hidden,
-                                  .rows = a.count,
+                                  .rows = rows,
+                                  .norm = &norm,
                                   .bias = l->fc1_bias,
-                                  .act = shape->act},
+                                  .act = t->shape.act,
+                                  .scratch = b->product},
                run->pool);
-    vt_mat_mul(l->fc2,
-               &(vt_mat_mul_args){.x = b.hidden,
+    vt_mat_mul(&l->fc2,
+               &(vt_mat_mul_args){.x = b->hidden,
                                   .x_stride = hidden,
-                                  .y = x,
+                                  .y = run->x,
                                   .y_stride = width,
-                                  .rows = a.count,
+                                  .rows = rows,
                                   .bias = l->fc2_bias,
-                                  .residual = x},
+                                  .residual = run->x,
+                                  .scratch = b->product},
                run->pool);
 }
 
 void vt_tower_run_layers(const vt_tower *t, const vt_tower_run *run) {
-    assert(run->wanted < run->rows);
-    for (size_t i = 0; i < t->shape.layers; i++)
-        run_layer(t, &t->layers[i], run, i + 1 == t->shape.layers);
+    const buffers b = cut_up(&t->shape, run);
+    for (size_t i = 0; i < t->shape.layers; i++) {
+        const bool last = i + 1 == t->shape.layers;
+        attend(t, &t->layers[i], run, &b, last);
+        feed_forward(t, &t->layers[i], run, &b, last ? run->count : run->starts[run->count]);
+        if (run->give_way)
+            vt_pool_give_way(run->give_way);
+    }
 }

@@ -7,13 +7,16 @@
 
 typedef struct vt_tower vt_tower;
 
+/* Sequences, one behind the other: those of a batch share every pass over the weights. */
 typedef struct vt_tower_run {
-    float *x; /* [rows][width], in: embeddings, out: see vt_tower_run_layers */
-    size_t rows;
-    bool causal;    /* a row attends to itself and those before it only */
-    size_t wanted;  /* the row whose output is asked for */
-    float *scratch; /* what vt_tower_scratch asks for, less x */
-    vt_pool *pool;
+    float *x;             /* [rows][width], in: embeddings, out: see vt_tower_run_layers */
+    const size_t *starts; /* [count + 1]: the first row of each sequence, then the number of rows */
+    const size_t *wanted; /* [count]: the row of each sequence whose output is asked for */
+    size_t count;
+    bool causal;       /* a row attends to itself and those before it in its sequence only */
+    float *scratch;    /* what vt_tower_scratch asks for, less x; 64-byte aligned */
+    vt_pool *pool;     /* whose workers help, or NULL */
+    vt_pool *give_way; /* whose queries go first, between two layers, or NULL */
 } vt_tower_run;
 
 /* Names all tensors below "<prefix>.encoder.layers."; matrices are packed by vt_weights_pack later.
@@ -21,9 +24,12 @@ typedef struct vt_tower_run {
 vt_status vt_tower_open(const vt_tower_shape *shape, const char *prefix, vt_weights *w,
                         vt_tower **out) VT_MUST_USE;
 void vt_tower_close(vt_tower *t);
-/* Floats of working memory for that many rows, x among them. false when that overflows. */
-bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t *floats) VT_MUST_USE;
-/* Runs all layers; row `wanted` of x is then the last layer's output, the others are spent. */
+/* Floats of working memory for that many rows in sequences of at most `longest`, x among them, a
+ * multiple of 64 bytes. false when that overflows. */
+bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t longest,
+                      size_t *floats) VT_MUST_USE;
+/* Runs all layers; row i of x is then the last layer's output for the wanted row of sequence i, the
+ * others are spent. */
 void vt_tower_run_layers(const vt_tower *t, const vt_tower_run *run);
 
 #endif

@@ -11,6 +11,11 @@ static size_t patch_size(const vt_vision *v) {
     return 3 * v->patch * v->patch;
 }
 
+/* To whole cache lines: each part of the scratch begins with one. */
+static size_t whole_lines(size_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
 /* Positions, the class token added to the first; allocated once the file has shown them. */
 static vt_status load_positions(vt_vision *v, vt_weights *w) {
     const size_t width = v->width;
@@ -38,16 +43,21 @@ static vt_status load_positions(vt_vision *v, vt_weights *w) {
 static void load_patch_embedding(vt_vision *v, vt_weights *w) {
     const vt_tensor *t = vt_weights_find(w, (vt_shape){4, {v->width, 3, v->patch, v->patch}},
                                          "vision_model.embeddings.patch_embedding.weight");
-    vt_weights_matrix(w, &v->embedding, &t, 1);
+    vt_weights_matrix(w, &v->embedding, &t, 1, 1);
 }
 
-/* The layers' memory is free while patches are embedded, so the larger of the two is enough. */
+/* What a batch needs behind its rows: the layers' memory, or, before them, the unfolded patches of
+ * one picture and the scratch of their product. */
 static vt_status size_scratch(vt_vision *v, const vt_clip_config *c, vt_err *err) {
-    size_t x = (v->patches + 1) * v->width, layers, unfolded;
-    if (!vt_tower_scratch(&c->vision, v->patches + 1, &layers) ||
-        !vt_size_mul(v->patches, patch_size(v), &unfolded) || !vt_size_add(unfolded, x, &unfolded))
+    const size_t rows = VT_IMAGES_AT_ONCE * (v->patches + 1);
+    size_t layers, unfolded, product, x;
+    if (!vt_size_mul(rows, v->width, &x) ||
+        !vt_tower_scratch(&c->vision, rows, v->patches + 1, &layers) ||
+        !vt_size_mul(v->patches, patch_size(v), &unfolded) ||
+        !vt_mat_scratch(patch_size(v), v->patches, &product) ||
+        !vt_size_add(unfolded, product, &unfolded) || !vt_size_add(unfolded, 32, &unfolded) ||
+        !vt_size_add(layers > unfolded ? layers : unfolded, x, &v->scratch.floats))
         return vt_fail(err, VT_E_MODEL, "config.json: vision_config asks for too much memory");
-    v->scratch.floats = layers > unfolded ? layers : unfolded;
     return VT_OK;
 }
 
@@ -74,7 +84,7 @@ vt_status vt_vision_init(vt_vision *v, const vt_clip_config *c, vt_weights *w) {
     vt_weights_vector(w, v->post_gain, v->width, "vision_model.post_layernorm.weight");
     vt_weights_vector(w, v->post_bias, v->width, "vision_model.post_layernorm.bias");
     projection = vt_weights_find(w, (vt_shape){2, {v->dim, v->width}}, "visual_projection.weight");
-    vt_weights_matrix(w, &v->projection, &projection, 1);
+    vt_weights_matrix(w, &v->projection, &projection, 1, 1);
     if (w->status != VT_OK)
         return w->status;
     return size_scratch(v, c, w->err);
@@ -84,8 +94,6 @@ void vt_vision_release(vt_vision *v) {
     if (v->width == 0) /* opening failed before its turn came */
         return;
     vt_tower_close(v->tower);
-    vt_mat_close(v->embedding);
-    vt_mat_close(v->projection);
     free(v->positions);
     free(v->pre_gain);
     vt_scratch_release(&v->scratch);
@@ -102,36 +110,58 @@ static void unfold(const vt_vision *v, const float *pixels, float *rows) {
         }
 }
 
-static void embed(const vt_vision *v, const float *pixels, vt_pool *pool, float *x, float *rows) {
+/* The rows of one picture. */
+static void embed(const vt_vision *v, const float *pixels, vt_pool *pool, float *x,
+                  float *scratch) {
+    const vt_norm norm = {v->pre_gain, v->pre_bias, v->eps};
     const size_t width = v->width;
-    unfold(v, pixels, rows);
+    float *product = scratch + whole_lines(v->patches * patch_size(v));
+    unfold(v, pixels, scratch);
     memcpy(x, v->positions, width * sizeof *x);
-    vt_mat_mul(v->embedding,
-               &(vt_mat_mul_args){.x = rows,
+    vt_mat_mul(&v->embedding,
+               &(vt_mat_mul_args){.x = scratch,
                                   .x_stride = patch_size(v),
                                   .y = x + width,
                                   .y_stride = width,
                                   .rows = v->patches,
-                                  .residual = v->positions + width},
+                                  .residual = v->positions + width,
+                                  .scratch = product},
                pool);
-    vt_vec_layer_norm(x, x, v->patches + 1, width, v->pre_gain, v->pre_bias, v->eps);
+    vt_vec_layer_norm(x, x, v->patches + 1, width, &norm);
 }
 
-vt_status vt_vision_encode(vt_vision *v, const float *pixels, vt_pool *pool, float *out,
-                           vt_err *err) {
-    float *x = vt_scratch_take(&v->scratch, err), *rest;
+vt_status vt_vision_encode(vt_vision *v, const float *const *pixels, size_t count, vt_lane lane,
+                           vt_pool *pool, float *out, vt_err *err) {
+    const vt_norm norm = {v->post_gain, v->post_bias, v->eps};
+    const size_t rows = v->patches + 1;
+    vt_pool *workers = lane == VT_LANE_QUERY ? pool : NULL;
+    size_t starts[VT_IMAGES_AT_ONCE + 1] = {0}, wanted[VT_IMAGES_AT_ONCE];
+    float *x = vt_scratch_take(&v->scratch, err), *scratch;
+    assert(count <= VT_IMAGES_AT_ONCE);
     if (!x)
         return err->status;
-    rest = x + (v->patches + 1) * v->width;
-    embed(v, pixels, pool, x, rest);
-    vt_tower_run_layers(
-        v->tower, &(vt_tower_run){
-                      .x = x, .rows = v->patches + 1, .wanted = 0, .scratch = rest, .pool = pool});
-    vt_vec_layer_norm(x, x, 1, v->width, v->post_gain, v->post_bias, v->eps);
-    vt_mat_mul(
-        v->projection,
-        &(vt_mat_mul_args){.x = x, .x_stride = v->width, .y = out, .y_stride = v->dim, .rows = 1},
-        pool);
+    scratch = x + whole_lines(count * rows * v->width);
+    for (size_t i = 0; i < count; i++) {
+        wanted[i] = starts[i]; /* the class token's */
+        starts[i + 1] = starts[i] + rows;
+        embed(v, pixels[i], workers, x + starts[i] * v->width, scratch);
+    }
+    vt_tower_run_layers(v->tower, &(vt_tower_run){.x = x,
+                                                  .starts = starts,
+                                                  .wanted = wanted,
+                                                  .count = count,
+                                                  .scratch = scratch,
+                                                  .pool = workers,
+                                                  .give_way = lane == VT_LANE_BULK ? pool : NULL});
+    vt_mat_mul(&v->projection,
+               &(vt_mat_mul_args){.x = x,
+                                  .x_stride = v->width,
+                                  .y = out,
+                                  .y_stride = v->dim,
+                                  .rows = count,
+                                  .norm = &norm,
+                                  .scratch = scratch},
+               workers);
     vt_scratch_give(&v->scratch, x);
     return VT_OK;
 }

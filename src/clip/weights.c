@@ -3,9 +3,7 @@
  * does not fit ends it, so the message names the same tensor each time. Only then are matrices
  * packed, dealt one by one to the threads of the pool: the 500 MB of ViT-B/32's matrices are half a
  * second of one processor.
- *
- * Tensors of one fused matrix may differ in dtype (someone quantised half a model to bf16); they
- * are then widened to float32 before. */
+ */
 #include "clip/weights.h"
 
 enum { NAME_MAX_BYTES = 192 };
@@ -91,8 +89,9 @@ void vt_weights_vector(vt_weights *w, float *out, size_t n, const char *fmt, ...
         vt_tensor_to_f32(t, out);
 }
 
-void vt_weights_matrix(vt_weights *w, vt_mat **out, const vt_tensor *const *parts, size_t n_parts) {
-    vt_pack_job job = {.n_parts = n_parts, .out = out};
+void vt_weights_matrix(vt_weights *w, vt_mat *out, const vt_tensor *const *parts, size_t n_parts,
+                       float first_scale) {
+    vt_pack_job job = {.n_parts = n_parts, .first_scale = first_scale, .out = out};
     if (w->status != VT_OK)
         return;
     for (size_t i = 0; i < n_parts; i++)
@@ -102,59 +101,77 @@ void vt_weights_matrix(vt_weights *w, vt_mat **out, const vt_tensor *const *part
         w->jobs[w->n_jobs++] = job;
 }
 
-static vt_status pack_mixed(const vt_pack_job *job, const size_t *n_out, size_t n_in, vt_err *err) {
-    const void *data[3];
-    size_t total = 0, used = 0;
-    float *wide;
-    vt_status s;
+/* Sizes cannot overflow: the tensors lie in a file. */
+static vt_mat shape_of(const vt_pack_job *job, vt_precision precision) {
+    vt_mat m = {.precision = precision, .n_in = job->parts[0]->count / job->parts[0]->shape[0]};
     for (size_t i = 0; i < job->n_parts; i++)
-        total += job->parts[i]->count;
-    wide = vt_alloc_aligned(total, sizeof *wide);
-    if (!wide)
-        return vt_fail_nomem(err, total * sizeof *wide);
-    for (size_t i = 0; i < job->n_parts; i++) {
-        vt_tensor_to_f32(job->parts[i], wide + used);
-        data[i] = wide + used;
-        used += job->parts[i]->count;
-    }
-    s = vt_mat_pack_many(VT_F32, data, n_out, job->n_parts, n_in, job->out, err);
-    free(wide);
-    return s;
+        m.n_out += job->parts[i]->shape[0];
+    return m;
 }
 
-static vt_status pack(const vt_pack_job *job, vt_err *err) {
-    const vt_tensor *first = job->parts[0];
-    const size_t n_in = first->count / first->shape[0];
-    const void *data[3];
-    size_t n_out[3];
-    bool mixed = false;
-    for (size_t i = 0; i < job->n_parts; i++) {
-        data[i] = job->parts[i]->data;
-        n_out[i] = job->parts[i]->shape[0];
-        mixed = mixed || job->parts[i]->type != first->type;
+vt_status vt_weights_plan(vt_weights *w, vt_precision precision, size_t *bytes) {
+    *bytes = 0;
+    for (size_t i = 0; w->status == VT_OK && i < w->n_jobs; i++) {
+        vt_mat *m = w->jobs[i].out;
+        size_t panels;
+        *m = shape_of(&w->jobs[i], precision);
+        if (!vt_mat_bytes(m, &panels) || !vt_size_add(*bytes, panels, bytes))
+            w->status = vt_fail(w->err, VT_E_TOO_LARGE, "%s: a matrix of %zu by %zu is too large",
+                                w->label, m->n_out, m->n_in);
     }
-    if (mixed)
-        return pack_mixed(job, n_out, n_in, err);
-    return vt_mat_pack_many(first->type, data, n_out, job->n_parts, n_in, job->out, err);
+    return w->status;
+}
+
+bool vt_weights_plan_digest(const vt_weights *w, vt_hash *out) {
+    vt_buf text;
+    bool made;
+    vt_buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < w->n_jobs; i++)
+        vt_buf_printf(&text, "%zu %zu %a\n", w->jobs[i].out->n_out, w->jobs[i].out->n_in,
+                      (double)w->jobs[i].first_scale);
+    *out = vt_hash_bytes(text.data, text.len);
+    made = text.failed == VT_OK;
+    vt_buf_release(&text);
+    return made;
+}
+
+static size_t bytes_of(const vt_mat *m) {
+    size_t bytes;
+    return vt_mat_bytes(m, &bytes) ? bytes : 0; /* vt_weights_plan has seen that it does */
+}
+
+void vt_weights_place(vt_weights *w, const void *panels) {
+    const unsigned char *at = panels;
+    for (size_t i = 0; i < w->n_jobs; i++) {
+        w->jobs[i].out->panels = at;
+        at += bytes_of(w->jobs[i].out);
+    }
+}
+
+typedef struct packing {
+    const vt_weights *w;
+    unsigned char *panels;
+} packing;
+
+static void pack(const packing *p, const vt_pack_job *job) {
+    const ptrdiff_t at = (const unsigned char *)job->out->panels - p->panels;
+    vt_mat_part parts[3];
+    for (size_t i = 0; i < job->n_parts; i++)
+        parts[i] = (vt_mat_part){.type = job->parts[i]->type,
+                                 .w = job->parts[i]->data,
+                                 .n_out = job->parts[i]->shape[0],
+                                 .scale = i == 0 ? job->first_scale : 1};
+    vt_mat_pack(job->out, parts, job->n_parts, p->panels + at);
 }
 
 static void pack_range(void *ctx, size_t begin, size_t end) {
-    vt_pack_job *jobs = ctx;
+    const packing *p = ctx;
     for (size_t i = begin; i < end; i++)
-        jobs[i].status = pack(&jobs[i], &jobs[i].err);
+        pack(p, &p->w->jobs[i]);
 }
 
-vt_status vt_weights_pack(vt_weights *w, vt_pool *pool, uint64_t *bytes) {
-    *bytes = 0;
-    if (w->status != VT_OK)
-        return w->status;
-    vt_pool_for(pool, w->n_jobs, 1, pack_range, w->jobs);
-    for (size_t i = 0; i < w->n_jobs; i++) {
-        if (w->jobs[i].status != VT_OK) {
-            *w->err = w->jobs[i].err;
-            return w->status = w->jobs[i].status;
-        }
-        *bytes += vt_mat_bytes(*w->jobs[i].out);
-    }
-    return VT_OK;
+void vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool) {
+    packing p = {.w = w, .panels = panels};
+    vt_weights_place(w, panels);
+    vt_pool_for(pool, w->n_jobs, 1, pack_range, &p);
 }

@@ -10,9 +10,8 @@
 typedef struct vt_pack_job {
     const vt_tensor *parts[3];
     size_t n_parts;
-    vt_mat **out;
-    vt_status status;
-    vt_err err;
+    float first_scale; /* multiplies the first part's weights */
+    vt_mat *out;
 } vt_pack_job;
 
 typedef struct vt_weights {
@@ -39,8 +38,16 @@ const vt_tensor *vt_weights_find(vt_weights *w, vt_shape shape, const char *fmt,
 void vt_weights_vector(vt_weights *w, float *out, size_t n, const char *fmt, ...) VT_PRINTF(4, 5);
 /* Notes that *out is to be packed from these tensors; a tensor's first dimension is the number of
  * outputs, all others together the inputs. A NULL part is a failure that was already noted. */
-void vt_weights_matrix(vt_weights *w, vt_mat **out, const vt_tensor *const *parts, size_t n_parts);
-/* Packs what was noted, on the threads of the pool. *bytes: what the packed matrices hold. */
-vt_status vt_weights_pack(vt_weights *w, vt_pool *pool, uint64_t *bytes) VT_MUST_USE;
+void vt_weights_matrix(vt_weights *w, vt_mat *out, const vt_tensor *const *parts, size_t n_parts,
+                       float first_scale);
+/* Gives the noted matrices a precision; *bytes is what their panels take, one behind the other. */
+vt_status vt_weights_plan(vt_weights *w, vt_precision precision, size_t *bytes) VT_MUST_USE;
+/* A digest of the plan: equal for equal shapes and scales in the same order. false when there is no
+ * memory to make it. */
+bool vt_weights_plan_digest(const vt_weights *w, vt_hash *out) VT_MUST_USE;
+/* Tells the planned matrices where their panels lie. */
+void vt_weights_place(vt_weights *w, const void *panels);
+/* Writes the panels, on the threads of the pool. */
+void vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool);
 
 #endif

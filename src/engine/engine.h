@@ -15,6 +15,7 @@ typedef struct vt_engine_options {
     bool must_exist;                /* a data folder without a catalogue is E_NOT_FOUND */
     const char *model_dir;          /* a Hugging Face CLIPModel folder */
     const char *isa;                /* NULL or "auto", else VITRINE_ISA's values */
+    const char *precision;          /* NULL or "auto", "f32", "bf16", "int8": see vt_clip_open */
     unsigned threads;               /* of one computation; 0: online processors */
     const char *const *fetch_allow; /* see vt_net_options.allow; NULL: public addresses only */
     size_t cache_bytes;             /* answer cache; 0 turns it off */
@@ -175,9 +176,9 @@ vt_status vt_engine_collections(vt_engine *e, vt_buf *answer, vt_err *err) VT_MU
 vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
 /* The engine's part of /metrics, Prometheus text format 0.0.4. */
 vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
-/* What a model folder is, without a catalogue: {identity, dim, ...} and the seconds to load it. */
-vt_status vt_engine_model_info(const char *model_dir, const char *isa, unsigned threads,
-                               vt_buf *answer, vt_err *err) VT_MUST_USE;
+/* What a model folder is, without a catalogue: {identity, dim, ...} and the seconds to load it. Of
+ * the options only those of the model count. */
+vt_status vt_engine_model_info(const vt_engine_options *o, vt_buf *answer, vt_err *err) VT_MUST_USE;
 /* See vt_catalog_check. */
 vt_status vt_engine_check(const char *data_dir,
                           void (*say)(void *ctx, bool problem, const char *line), void *ctx,

@@ -11,11 +11,7 @@ static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *er
     uint64_t begun = vt_now_ns();
     char read[16], packed[16];
     const vt_clip_info *info;
-    vt_status s = vt_vec_init(o->isa, err);
-    if (s == VT_OK)
-        s = vt_pool_open(o->threads, &e->pool, err);
-    if (s == VT_OK)
-        s = vt_model_open(o->model_dir, e->pool, &e->clip, err);
+    vt_status s = vt_model_open(o, e->log, &e->pool, &e->clip, err);
     if (s != VT_OK)
         return s;
     info = vt_clip_describe(e->clip);
@@ -27,10 +23,13 @@ static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *er
     memcpy(e->spec.mean, info->pixels.mean, sizeof e->spec.mean);
     memcpy(e->spec.std, info->pixels.std, sizeof e->spec.std);
     vt_log_stage(e->log, "model", vt_seconds_since(begun),
-                 "%s: %.1f M parameters, %s read, %s packed, %zu dimensions, %s, %u threads",
+                 "%s: %.1f M parameters, %s, %s %s as %s, %zu dimensions, %s, %u threads",
                  o->model_dir, (double)info->parameters / 1e6,
                  vt_human_bytes(info->file_bytes, read), vt_human_bytes(info->packed_bytes, packed),
+                 info->from_file ? "mapped" : "packed", vt_precision_name(info->precision),
                  info->dim, vt_vec_isa(), vt_pool_threads(e->pool));
+    if (*info->note)
+        vt_log_say(e->log, VT_LOG_WARN, "model", "%s", info->note);
     return VT_OK;
 }
 

@@ -137,8 +137,10 @@ void vt_detection_write(const vt_detection *d, vt_json *w);
 
 /* ---- model.c ---------------------------------------------------------------------------- */
 
-/* vt_clip_open, for a caller to whom a missing file is a model that cannot be used: E_MODEL. */
-vt_status vt_model_open(const char *dir, vt_pool *pool, vt_clip **out, vt_err *err) VT_MUST_USE;
+/* Chooses the kernels, starts the pool and opens the model, as the options say; a missing file is a
+ * model that cannot be used: E_MODEL. What was opened before a failure is the caller's to close. */
+vt_status vt_model_open(const vt_engine_options *o, vt_log *log, vt_pool **pool, vt_clip **clip,
+                        vt_err *err) VT_MUST_USE;
 void vt_model_write(const vt_clip_info *info, const char *name, vt_json *w);
 
 #endif

@@ -1,48 +1,72 @@
 /* Private to vec: the table of kernels that each instruction set fills, and the shapes on which
- * the matrix product (matrix.c) and the kernels agree.
+ * the matrix product (matrix.c), attention (attention.c) and the kernels agree.
  *
- * A product is computed tile by tile: `tile` adds the contribution of a run of `depth` inputs to
- * the sums of up to `tile_rows` rows by VT_PANEL columns, kept in memory between runs. Every sum
- * is one chain of additions in the order of the inputs, whatever the tile, the thread or the
- * number of rows: that is what makes a row's result independent of its neighbours. */
+ * Everything a product touches is in words of 4 bytes: one input of f32, two of bf16, four of int8.
+ * A panel is [groups][VT_PANEL] such words, the inputs of a row are [groups], and whatever the
+ * precision a step of a kernel multiplies one word of each row with VT_PANEL words of weights. So
+ * there is one packing, one loop over tiles and one shape of kernel; only the instruction that
+ * multiplies two words differs.
+ *
+ * A product is computed tile by tile: `tile` adds the contribution of a run of groups to the sums
+ * of up to `tile_rows` rows by VT_PANEL columns, kept in memory between runs. Every sum is one
+ * chain of additions in the order of the inputs, whatever the tile, the thread or the number of
+ * rows: that is what makes a row's result independent of its neighbours. */
 #ifndef VT_VEC_KERNELS_H
 #define VT_VEC_KERNELS_H
 
 #include "vec/vec.h"
 
-#define VT_PANEL       32  /* output columns of one weight panel */
-#define VT_TILE_ROWS   13  /* most rows any kernel takes at once */
-#define VT_TILE_DEPTH  256 /* most inputs of one run: 13 rows of them stay in the L1 cache */
-/* Floats between two rows of a tile's inputs. The 16 beyond the depth move each row to another
- * cache set: at a power of two all 13 rows would compete for the same one. */
-#define VT_TILE_STRIDE (VT_TILE_DEPTH + 16)
+#define VT_PANEL     32 /* output columns of one weight panel */
+#define VT_GROUP_RUN 16 /* groups are a multiple of this, padded with zeros: one AMX tile */
+#define VT_TILE_ROWS 32 /* most rows any kernel takes at once */
+#define VT_TILE_GROUPS                                                                             \
+    256 /* most groups of one run: 32 KB of weights, which stay in the L1 cache */
+/* Words between two rows of inputs are padded by this: it moves each row to another cache set,
+ * where at a power of two all rows of a tile would compete for the same one. */
+#define VT_ROW_PADDING 16
+#define VT_LINE_WORDS  16 /* 64 bytes */
 
-#define VT_AHEAD_EVERY 16
-#define VT_LINE_FLOATS 16 /* 64 bytes */
-
-/* sum[r][c] += x[r][i] * w[i][c] for i < depth, r < rows, c < VT_PANEL. Rows of sum and of w are
- * VT_PANEL floats apart and 64-byte aligned, rows of x VT_TILE_STRIDE. */
+/* sum[r][c] += the products of words x[r][g] and w[g][c], over g < groups, for r < rows and c <
+ * VT_PANEL. Rows of sum and of w are VT_PANEL words apart and 64-byte aligned. */
 typedef struct vt_tile {
-    float *sum;
-    const float *x, *w;
-    size_t rows, depth; /* 1..tile_rows, 1..VT_TILE_DEPTH */
-    const float *ahead; /* weights that are wanted soon: on their way while this computes */
-    size_t ahead_lines; /* of VT_LINE_FLOATS, for every VT_AHEAD_EVERY inputs */
+    void *sum; /* float, or int32_t for int8 */
+    const uint32_t *x, *w;
+    size_t x_stride;       /* words */
+    size_t rows, groups;   /* 1..tile_rows; a multiple of VT_GROUP_RUN, at most VT_TILE_GROUPS */
+    const uint32_t *ahead; /* weights that are wanted soon: on their way while this computes */
+    size_t ahead_lines;    /* of VT_LINE_WORDS, for every VT_GROUP_RUN groups */
 } vt_tile;
+
+/* How one precision is multiplied. */
+typedef struct vt_product_kernels {
+    size_t tile_rows; /* <= VT_TILE_ROWS */
+    void (*tile)(const vt_tile *t);
+} vt_product_kernels;
+
+/* What stands behind the words of an int8 panel. */
+typedef struct vt_int8_columns {
+    float scale[VT_PANEL];
+    int32_t offset[VT_PANEL]; /* 128 times the sum of the column's weights: inputs are stored as
+                               * 0..255, 128 above what they are, because vpdpbusd wants them so */
+} vt_int8_columns;
 
 typedef struct vt_kernels {
     const char *name;
-    size_t tile_rows; /* <= VT_TILE_ROWS */
+    bool multiplies_bf16; /* in hardware */
 
     float (*dot)(const float *a, const float *b, size_t n);
     void (*dot_rows)(const float *q, const float *rows, size_t n_rows, size_t dim, float *out);
     void (*from_f16)(float *out, const uint16_t *in, size_t n);
     void (*from_bf16)(float *out, const uint16_t *in, size_t n);
     void (*softmax)(float *x, size_t n);
-    void (*layer_norm)(float *y, const float *x, size_t n, const float *gain, const float *bias,
-                       float eps); /* one row */
+    void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */
 
-    void (*tile)(const vt_tile *t);
+    vt_product_kernels product[VT_PRECISIONS]; /* none for auto */
+    /* Rounds n floats where they lie: words of two, or of four, from the same address on. */
+    void (*to_bf16)(void *row, size_t n);
+    float (*to_int8)(void *row, size_t n); /* the scale: 127 * scale is the largest magnitude */
+    /* Sums of int8 to floats, VT_PANEL of them, where they lie. */
+    void (*from_int8)(void *sum, const vt_int8_columns *columns, float row_scale);
     /* y = act(sum + bias) + residual, VT_PANEL floats each. */
     void (*finish)(float *y, const float *sum, const float *bias, const float *residual,
                    vt_act act);
@@ -51,9 +75,33 @@ typedef struct vt_kernels {
 extern const vt_kernels vt_kernels_scalar;
 extern const vt_kernels vt_kernels_avx2;
 extern const vt_kernels vt_kernels_avx512;
+extern const vt_kernels vt_kernels_avx512_bf16;
+extern const vt_kernels vt_kernels_amx;
 extern const vt_kernels vt_kernels_neon;
 
 /* The table chosen by vt_vec_init; the scalar one before that. */
 const vt_kernels *vt_vec_kernels(void);
+
+/* Inputs in one word of 4 bytes. */
+static inline size_t vt_inputs_per_word(vt_precision p) {
+    return p == VT_PRECISION_INT8 ? 4 : p == VT_PRECISION_BF16 ? 2 : 1;
+}
+
+static inline size_t vt_mat_groups(const vt_mat *m) {
+    size_t step = VT_GROUP_RUN * vt_inputs_per_word(m->precision);
+    return (m->n_in + step - 1) / step * VT_GROUP_RUN;
+}
+
+/* Words from one panel to the next. */
+static inline size_t vt_panel_words(const vt_mat *m) {
+    size_t behind = m->precision == VT_PRECISION_INT8 ? sizeof(vt_int8_columns) : 0;
+    return vt_mat_groups(m) * VT_PANEL + behind / sizeof(uint32_t);
+}
+
+/* Start of part `i` when n things are dealt to `parts`; i == parts gives n. */
+static inline size_t vt_part_start(size_t n, size_t parts, size_t i) {
+    size_t larger = n % parts; /* that many parts have one more */
+    return i * (n / parts) + (i < larger ? i : larger);
+}
 
 #endif

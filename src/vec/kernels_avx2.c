@@ -11,6 +11,7 @@
 #define KERNELS_NAME "avx2"
 
 typedef __m256 vf;
+typedef int32_t vi __attribute__((vector_size(32)));
 
 /* All ones in the first n lanes: a window on eight words of ones and eight of zeros. */
 static inline __m256i first_lanes(size_t n) {
@@ -60,6 +61,10 @@ static inline float vf_sum(vf v) {
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline vi vi_madd16(vi a, vi b) {
+    return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }
 
 #include "vec/kernels_simd.h"

@@ -1,60 +1,8 @@
-/* AVX-512 (F, BW, VL, DQ): 32 registers of 16 floats. The tile is 13 rows by 2 vectors: 26 sums,
- * 2 weights and the input being multiplied leave three registers free, and 26 independent chains
- * are three times what two FMA units of four cycles latency need. */
-#include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
+/* AVX-512 as every machine with it has it; words of bf16 and int8 are widened before the product.
+ */
+#include "vec/words_avx512.h"
 
-#define VF           16
-#define TILE_ROWS    13
-#define TILE_VECTORS 2
 #define KERNELS      vt_kernels_avx512
 #define KERNELS_NAME "avx512"
-
-typedef __m512 vf;
-
-static inline __mmask16 first_lanes(size_t n) {
-    return (__mmask16)((1u << n) - 1);
-}
-
-static inline vf vf_set1(float x) {
-    return _mm512_set1_ps(x);
-}
-
-static inline vf vf_load(const float *p) {
-    return _mm512_loadu_ps(p);
-}
-
-static inline void vf_store(float *p, vf v) {
-    _mm512_storeu_ps(p, v);
-}
-
-static inline vf vf_load_part(const float *p, size_t n, float fill) {
-    return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p);
-}
-
-static inline void vf_store_part(float *p, vf v, size_t n) {
-    _mm512_mask_storeu_ps(p, first_lanes(n), v);
-}
-
-static inline vf vf_load_f16(const uint16_t *p) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
-}
-
-static inline vf vf_fma(vf a, vf b, vf c) {
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-static inline vf vf_max(vf a, vf b) {
-    return _mm512_max_ps(a, b);
-}
-
-static inline vf vf_min(vf a, vf b) {
-    return _mm512_min_ps(a, b);
-}
-
-static inline float vf_sum(vf v) {
-    return _mm512_reduce_add_ps(v);
-}
 
 #include "vec/kernels_simd.h"

@@ -12,6 +12,7 @@
 #define KERNELS_NAME "neon"
 
 typedef float32x4_t vf;
+typedef int32_t vi __attribute__((vector_size(16)));
 
 static inline vf vf_set1(float x) {
     return vdupq_n_f32(x);
@@ -56,6 +57,12 @@ static inline vf vf_min(vf a, vf b) {
 
 static inline float vf_sum(vf v) {
     return vaddvq_f32(v);
+}
+
+static inline vi vi_madd16(vi a, vi b) {
+    int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
+    int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
+    return (vi)vpaddq_s32(low, high);
 }
 
 #include "vec/kernels_simd.h"

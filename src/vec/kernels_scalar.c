@@ -76,8 +76,7 @@ static void softmax(float *x, size_t n) {
     }
 }
 
-static void layer_norm(float *y, const float *x, size_t n, const float *gain, const float *bias,
-                       float eps) {
+static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
         sum += (double)x[i];
@@ -88,25 +87,99 @@ static void layer_norm(float *y, const float *x, size_t n, const float *gain, co
         double d = (double)x[i] - mean;
         squares += d * d;
     }
-    double scale = 1 / sqrt(squares / (double)n + (double)eps);
+    double scale = 1 / sqrt(squares / (double)n + (double)norm->eps);
     for (size_t i = 0; i < n; i++) {
-        y[i] = (float)(((double)x[i] - mean) * scale) * gain[i] + bias[i];
+        y[i] = (float)(((double)x[i] - mean) * scale) * norm->gain[i] + norm->bias[i];
     }
+}
+
+/* ---- matrix product --------------------------------------------------------------------- */
+
+/* To the nearest bfloat16, ties to even; a NaN stays one. */
+static uint16_t nearest_bf16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (isnan(x)) {
+        return (uint16_t)((bits >> 16) | 0x40);
+    }
+    return (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+static void to_bf16(void *row, size_t n) {
+    const float *from = row;
+    unsigned char *to = row; /* below the numbers still to be read */
+    for (size_t i = 0; i < n; i++) {
+        uint16_t narrow = nearest_bf16(from[i]);
+        memcpy(to + i * sizeof narrow, &narrow, sizeof narrow);
+    }
+}
+
+static float to_int8(void *row, size_t n) {
+    const float *from = row;
+    unsigned char *to = row;
+    float most = 0;
+    for (size_t i = 0; i < n && isfinite(most); i++) {
+        most = isfinite(from[i]) ? fmaxf(most, fabsf(from[i])) : NAN;
+    }
+    float inverse = most > 0 ? 127 / most : 0;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (unsigned char)(isfinite(most) ? 128 + lrintf(from[i] * inverse) : 0);
+    }
+    return most / 127;
 }
 
 /* Without prefetching: at this speed the hardware's own is ahead enough. The sums of a row are
  * copied to where the compiler knows that nothing else points. */
-static void tile(const vt_tile *t) {
+static void tile_f32(const vt_tile *t) {
     for (size_t r = 0; r < t->rows; r++) {
-        const float *x = t->x + r * VT_TILE_STRIDE, *w = t->w;
-        float sums[VT_PANEL];
-        memcpy(sums, t->sum + r * VT_PANEL, sizeof sums);
-        for (size_t i = 0; i < t->depth; i++, w += VT_PANEL) {
+        const float *x = (const float *)(t->x + r * t->x_stride), *w = (const float *)t->w;
+        float sums[VT_PANEL], *sum = (float *)t->sum + r * VT_PANEL;
+        memcpy(sums, sum, sizeof sums);
+        for (size_t g = 0; g < t->groups; g++, w += VT_PANEL) {
             for (size_t c = 0; c < VT_PANEL; c++) {
-                sums[c] += x[i] * w[c];
+                sums[c] += x[g] * w[c];
             }
         }
-        memcpy(t->sum + r * VT_PANEL, sums, sizeof sums);
+        memcpy(sum, sums, sizeof sums);
+    }
+}
+
+static void tile_bf16(const vt_tile *t) {
+    for (size_t r = 0; r < t->rows; r++) {
+        const uint32_t *x = t->x + r * t->x_stride, *w = t->w;
+        float sums[VT_PANEL], *sum = (float *)t->sum + r * VT_PANEL;
+        memcpy(sums, sum, sizeof sums);
+        for (size_t g = 0; g < t->groups; g++, w += VT_PANEL) {
+            float low = float_of_bits(x[g] << 16), high = float_of_bits(x[g] & 0xFFFF0000u);
+            for (size_t c = 0; c < VT_PANEL; c++) {
+                sums[c] += low * float_of_bits(w[c] << 16);
+                sums[c] += high * float_of_bits(w[c] & 0xFFFF0000u);
+            }
+        }
+        memcpy(sum, sums, sizeof sums);
+    }
+}
+
+static void tile_int8(const vt_tile *t) {
+    for (size_t r = 0; r < t->rows; r++) {
+        const uint8_t *x = (const uint8_t *)(t->x + r * t->x_stride);
+        const int8_t *w = (const int8_t *)t->w;
+        int32_t sums[VT_PANEL], *sum = (int32_t *)t->sum + r * VT_PANEL;
+        memcpy(sums, sum, sizeof sums);
+        for (size_t g = 0; g < t->groups; g++, w += 4 * VT_PANEL) {
+            for (size_t c = 0; c < 4 * VT_PANEL; c++) {
+                sums[c / 4] += x[4 * g + c % 4] * w[c];
+            }
+        }
+        memcpy(sum, sums, sizeof sums);
+    }
+}
+
+static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
+    for (size_t c = 0; c < VT_PANEL; c++) {
+        int32_t whole = ((int32_t *)sum)[c] - columns->offset[c];
+        float value = (float)whole * (columns->scale[c] * row_scale);
+        memcpy((float *)sum + c, &value, sizeof value);
     }
 }
 
@@ -131,13 +204,17 @@ static void finish(float *y, const float *sum, const float *bias, const float *r
 
 const vt_kernels vt_kernels_scalar = {
     .name = "scalar",
-    .tile_rows = 4,
     .dot = dot,
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
     .softmax = softmax,
     .layer_norm = layer_norm,
-    .tile = tile,
+    .product = {[VT_PRECISION_F32] = {4, tile_f32},
+                [VT_PRECISION_BF16] = {4, tile_bf16},
+                [VT_PRECISION_INT8] = {4, tile_int8}},
+    .to_bf16 = to_bf16,
+    .to_int8 = to_int8,
+    .from_int8 = from_int8,
     .finish = finish,
 };

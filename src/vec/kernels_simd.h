@@ -11,8 +11,14 @@
  *   vf_fma(a, b, c)             a * b + c, rounded once
  *   vf_max(a, b), vf_min(a, b)  b when either is NaN
  *   vf_sum(v)                   the sum of the lanes, always in the same order
+ *   vi_madd16(a, b)             of 16-bit lanes: a * b, neighbours added, to 32 bits
  *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
  *   KERNELS, KERNELS_NAME       the table to define, and its name
+ *
+ * An instruction set that multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
+ *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
+ *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
+ * and one with a better tile for them TILE_NARROW(precision, t), and NARROW_ROWS, its rows.
  *
  * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
  * the auto-vectoriser (it may not reorder sums without -ffast-math, and that flag breaks NaN).
@@ -25,7 +31,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-typedef int32_t vi __attribute__((vector_size(VF * 4)));
+typedef uint32_t vu __attribute__((vector_size(VF * 4)));
+typedef uint16_t vu16 __attribute__((vector_size(VF * 2)));
+typedef uint8_t vu8 __attribute__((vector_size(VF)));
 typedef float half_vf __attribute__((vector_size(VF * 2)));
 typedef double vd
     __attribute__((vector_size(VF * 4))); /* as many doubles as half a vf has floats */
@@ -233,10 +241,10 @@ static double variance_of(const float *x, size_t n, double mean) {
     return sum / (double)n;
 }
 
-static void layer_norm(float *y, const float *x, size_t n, const float *gain, const float *bias,
-                       float eps) {
+static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) {
+    const float *gain = norm->gain, *bias = norm->bias;
     double mean = mean_of(x, n);
-    vf scale = vf_set1((float)(1 / sqrt(variance_of(x, n, mean) + (double)eps)));
+    vf scale = vf_set1((float)(1 / sqrt(variance_of(x, n, mean) + (double)norm->eps)));
     /* The mean in two parts: rounded to one float, its error would show where rows are nearly
      * constant. */
     vf high = vf_set1((float)mean), low = vf_set1((float)(mean - (double)(float)mean));
@@ -253,44 +261,163 @@ static void layer_norm(float *y, const float *x, size_t n, const float *gain, co
     }
 }
 
+/* ---- inputs of a product ---------------------------------------------------------------- */
+
+/* To the nearest bfloat16, ties to even; a NaN stays one. */
+INLINE vu16 nearest_bf16(vf v) {
+    vu bits = (vu)v;
+    vu rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    vu quiet = (bits >> 16) | 0x40;
+    return __builtin_convertvector((vu)pick(v == v, (vf)rounded, (vf)quiet), vu16);
+}
+
+/* Narrow numbers are written below the wide ones still to be read. */
+static void to_bf16(void *row, size_t n) {
+    const float *from = row;
+    unsigned char *to = row;
+    size_t i = 0, rest = n % VF;
+    for (; i + VF <= n; i += VF) {
+        vu16 narrow = nearest_bf16(vf_load(from + i));
+        memcpy(to + i * sizeof(uint16_t), &narrow, sizeof narrow);
+    }
+    if (rest) {
+        vu16 narrow = nearest_bf16(vf_load_part(from + i, rest, 0));
+        memcpy(to + i * sizeof(uint16_t), &narrow, rest * sizeof(uint16_t));
+    }
+}
+
+INLINE vf magnitude(vf v) {
+    return (vf)((vi)v & 0x7FFFFFFF);
+}
+
+/* 0..255, 128 standing for 0. Adding 1.5 * 2^23 rounds to an integer, in the low bits. */
+INLINE vu8 nearest_int8(vf v, vf inverse) {
+    vu shifted = (vu)vf_fma(v, inverse, vf_set1(0x1.8p23f));
+    return __builtin_convertvector((shifted + 128) & 255, vu8);
+}
+
+/* The largest magnitude. A NaN or an infinity makes it NaN: it must not vanish in rounding. */
+static float largest_magnitude(const float *x, size_t n) {
+    float lanes[VF];
+    vf most = vf_set1(0), bad = vf_set1(0);
+    size_t i = 0, rest = n % VF;
+    for (; i + VF <= n; i += VF) {
+        vf v = vf_load(x + i);
+        most = vf_max(magnitude(v), most);
+        bad = vf_fma(v, vf_set1(0), bad);
+    }
+    if (rest) {
+        vf v = vf_load_part(x + i, rest, 0);
+        most = vf_max(magnitude(v), most);
+        bad = vf_fma(v, vf_set1(0), bad);
+    }
+    vf_store(lanes, most + bad);
+    float result = lanes[0];
+    for (size_t j = 1; j < VF; j++) {
+        result = lanes[j] > result || isnan(lanes[j]) ? lanes[j] : result;
+    }
+    return result;
+}
+
+static float to_int8(void *row, size_t n) {
+    const float *from = row;
+    unsigned char *to = row;
+    float most = largest_magnitude(from, n);
+    vf inverse = vf_set1(most > 0 ? 127 / most : 0);
+    size_t i = 0, rest = n % VF;
+    for (; i + VF <= n; i += VF) {
+        vu8 narrow = nearest_int8(vf_load(from + i), inverse);
+        memcpy(to + i, &narrow, sizeof narrow);
+    }
+    if (rest) {
+        vu8 narrow = nearest_int8(vf_load_part(from + i, rest, 0), inverse);
+        memcpy(to + i, &narrow, rest);
+    }
+    return most / 127;
+}
+
 /* ---- matrix product --------------------------------------------------------------------- */
 
 /* Weights are read once for a whole product, so the caches never have them; asking for the next
  * run while this one is computed made the layers of an image 1.5 times as fast. Past the end of
  * the weights it does no harm: a prefetch never faults. */
-INLINE void prefetch(const vt_tile *t, size_t step) {
+INLINE void prefetch(const vt_tile *t, size_t group) {
+    size_t line = group / VT_GROUP_RUN * t->ahead_lines;
     for (size_t i = 0; i < t->ahead_lines; i++) {
-        const float *line = t->ahead + (step * t->ahead_lines + i) * VT_LINE_FLOATS;
-        __builtin_prefetch(line, 0, 2); /* for reading, into the L2 cache */
+        const char *at = (const char *)t->ahead + (line + i) * sizeof(uint32_t) * VT_LINE_WORDS;
+        __builtin_prefetch(at, 0, 2); /* for reading, into the L2 cache */
     }
 }
 
+INLINE vi vi_load(const void *words) {
+    vi v;
+    memcpy(&v, words, sizeof v);
+    return v;
+}
+
+INLINE void vi_store(void *words, vi v) {
+    memcpy(words, &v, sizeof v);
+}
+
+#ifndef NATIVE_WORDS
+/* A bfloat16 is the upper half of a float. */
+INLINE vf add_bf16(vf sum, vf x, vf w) {
+    const int32_t upper = (int32_t)0xFFFF0000;
+    vf low = vf_fma((vf)((vi)x << 16), (vf)((vi)w << 16), sum);
+    return vf_fma((vf)((vi)x & upper), (vf)((vi)w & upper), low);
+}
+
+/* Bytes widened to 16 bits, the even ones and the odd ones. */
+INLINE vf add_int8(vf sum, vf x, vf w) {
+    typedef int16_t v16 __attribute__((vector_size(VF * 4)));
+    vi x_even = (vi)x & 0x00FF00FF, x_odd = (vi)((vu)x >> 8) & 0x00FF00FF;
+    vi w_even = (vi)((v16)((v16)w << 8) >> 8), w_odd = (vi)((v16)w >> 8);
+    return (vf)((vi)sum + vi_madd16(x_even, w_even) + vi_madd16(x_odd, w_odd));
+}
+#endif
+
+INLINE vf multiply_words(vt_precision precision, vf sum, vf x, vf w) {
+    switch (precision) {
+    case VT_PRECISION_BF16:
+        return add_bf16(sum, x, w);
+    case VT_PRECISION_INT8:
+        return add_int8(sum, x, w);
+    case VT_PRECISION_AUTO:
+    case VT_PRECISION_F32:
+        break;
+    }
+    return vf_fma(x, w, sum);
+}
+
+/* Words travel as floats whatever they hold: sums typed as integers gcc 12 copies at every step,
+ * and spills. Nothing but the words above computes with them, and a move changes no bits. */
 /* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
- * run, each step loading TILE_VECTORS vectors of weights and one input a row. `rows` is a constant
- * at every call, so the loops over it unroll and no sum touches memory. The tile covers the panel
- * from `column` on. */
-INLINE void tile_columns(const vt_tile *t, size_t column, const size_t rows) {
+ * run, each step loading TILE_VECTORS vectors of weights and one word a row. `rows` and
+ * `precision` are constants at every call, so the loops over rows unroll and no sum touches
+ * memory. The tile covers the panel from `column` on. */
+INLINE void tile_columns(const vt_tile *t, size_t column, vt_precision precision,
+                         const size_t rows) {
     vf s[TILE_ROWS][TILE_VECTORS];
-    float *sum = t->sum + column;
-    const float *x = t->x, *w = t->w + column;
+    float *sum = (float *)t->sum + column;
+    const float *x = (const float *)t->x, *w = (const float *)t->w + column;
     for (size_t r = 0; r < rows; r++) {
         for (size_t v = 0; v < TILE_VECTORS; v++) {
             s[r][v] = vf_load(sum + r * VT_PANEL + v * VF);
         }
     }
-    for (size_t i = 0; i < t->depth; i++) {
+    for (size_t g = 0; g < t->groups; g++) {
         vf weights[TILE_VECTORS];
         for (size_t v = 0; v < TILE_VECTORS; v++) {
-            weights[v] = vf_load(w + i * VT_PANEL + v * VF);
+            weights[v] = vf_load(w + g * VT_PANEL + v * VF);
         }
         for (size_t r = 0; r < rows; r++) {
-            vf input = vf_set1(x[r * VT_TILE_STRIDE + i]);
+            vf input = vf_set1(x[r * t->x_stride + g]);
             for (size_t v = 0; v < TILE_VECTORS; v++) {
-                s[r][v] = vf_fma(input, weights[v], s[r][v]);
+                s[r][v] = multiply_words(precision, s[r][v], input, weights[v]);
             }
         }
-        if (i % VT_AHEAD_EVERY == 0) {
-            prefetch(t, i / VT_AHEAD_EVERY);
+        if (g % VT_GROUP_RUN == 0) {
+            prefetch(t, g);
         }
     }
     for (size_t r = 0; r < rows; r++) {
@@ -303,10 +430,10 @@ INLINE void tile_columns(const vt_tile *t, size_t column, const size_t rows) {
 /* Counts that this tile does not have are never asked for, but have to compile: hence the 1. */
 #define TILE_CASE(n)                                                                               \
     case (n):                                                                                      \
-        tile_columns(t, c, (n) <= TILE_ROWS ? (n) : 1);                                            \
+        tile_columns(t, c, precision, (n) <= TILE_ROWS ? (n) : 1);                                 \
         break;
 
-static void tile(const vt_tile *t) {
+INLINE void tile_rows(const vt_tile *t, vt_precision precision) {
     assert(t->rows >= 1 && t->rows <= TILE_ROWS);
     for (size_t c = 0; c < VT_PANEL; c += TILE_VECTORS * VF) {
         switch (t->rows) {
@@ -327,6 +454,32 @@ static void tile(const vt_tile *t) {
     }
 }
 
+#ifndef TILE_NARROW
+#define TILE_NARROW(precision, t) tile_rows(t, precision)
+#define NARROW_ROWS               TILE_ROWS
+#endif
+
+static void tile_f32(const vt_tile *t) {
+    tile_rows(t, VT_PRECISION_F32);
+}
+
+static void tile_bf16(const vt_tile *t) {
+    TILE_NARROW(VT_PRECISION_BF16, t);
+}
+
+static void tile_int8(const vt_tile *t) {
+    TILE_NARROW(VT_PRECISION_INT8, t);
+}
+
+static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
+    float *words = sum;
+    for (size_t c = 0; c < VT_PANEL; c += VF) {
+        vi whole = vi_load(words + c) - vi_load(columns->offset + c);
+        vf scale = vf_load(columns->scale + c) * vf_set1(row_scale);
+        vf_store(words + c, __builtin_convertvector(whole, vf) * scale);
+    }
+}
+
 static void finish(float *y, const float *sum, const float *bias, const float *residual,
                    vt_act act) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
@@ -337,13 +490,20 @@ static void finish(float *y, const float *sum, const float *bias, const float *r
 
 const vt_kernels KERNELS = {
     .name = KERNELS_NAME,
-    .tile_rows = TILE_ROWS,
+#ifdef NATIVE_WORDS
+    .multiplies_bf16 = true,
+#endif
     .dot = dot,
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
     .softmax = softmax,
     .layer_norm = layer_norm,
-    .tile = tile,
+    .product = {[VT_PRECISION_F32] = {TILE_ROWS, tile_f32},
+                [VT_PRECISION_BF16] = {NARROW_ROWS, tile_bf16},
+                [VT_PRECISION_INT8] = {NARROW_ROWS, tile_int8}},
+    .to_bf16 = to_bf16,
+    .to_int8 = to_int8,
+    .from_int8 = from_int8,
     .finish = finish,
 };

@@ -10,6 +10,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* __builtin_cpu_supports also asks whether the operating system saves the registers. */
 static bool machine_has_avx2(void) {
@@ -23,6 +25,21 @@ static bool machine_has_avx512(void) {
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq");
 }
+
+static bool machine_has_avx512_bf16(void) {
+    return machine_has_avx512() && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+
+/* Tiles have a state of 8 KB that Linux saves only for a process which asked for it, once, before
+ * its threads start. The builtins of gcc 12 and clang 14 do not know AMX by name: cpuid leaf 7. */
+static bool machine_has_amx(void) {
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* arch_prctl(2) */
+    const unsigned bits = 1u << 22 | 1u << 24 | 1u << 25; /* AMX-BF16, AMX-TILE, AMX-INT8 */
+    unsigned a, b, c, d;
+    return machine_has_avx512_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (d & bits) == bits && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
 #endif
 
 static bool machine_has_plain_c(void) {
@@ -35,8 +52,8 @@ static const struct candidate {
     bool (*usable)(void);
 } candidates[] = {
 #if defined(__x86_64__)
-    {&vt_kernels_avx512, machine_has_avx512},
-    {&vt_kernels_avx2, machine_has_avx2},
+    {&vt_kernels_amx, machine_has_amx},        {&vt_kernels_avx512_bf16, machine_has_avx512_bf16},
+    {&vt_kernels_avx512, machine_has_avx512},  {&vt_kernels_avx2, machine_has_avx2},
 #elif defined(__aarch64__)
     {&vt_kernels_neon, machine_has_plain_c}, /* part of the base architecture */
 #endif
@@ -73,6 +90,8 @@ const char *vt_vec_isa(void) {
 const char *const *vt_vec_isas(void) {
     static const char *const names[] = {
 #if defined(__x86_64__)
+        "amx",
+        "avx512_bf16",
         "avx512",
         "avx2",
 #elif defined(__aarch64__)
@@ -123,9 +142,8 @@ void vt_vec_softmax(float *x, size_t n) {
     chosen->softmax(x, n);
 }
 
-void vt_vec_layer_norm(float *y, const float *x, size_t rows, size_t n, const float *gain,
-                       const float *bias, float eps) {
+void vt_vec_layer_norm(float *y, const float *x, size_t rows, size_t n, const vt_norm *norm) {
     for (size_t r = 0; r < rows; r++) {
-        chosen->layer_norm(y + r * n, x + r * n, n, gain, bias, eps);
+        chosen->layer_norm(y + r * n, x + r * n, n, norm);
     }
 }

@@ -9,9 +9,10 @@
 
 #include "base/base.h"
 
-/* Chooses the instruction set: `isa` is "scalar", "avx2", "avx512" or "neon"; NULL or "auto" takes
- * the best the machine has. E_INVALID for an unknown name or one the machine lacks. Call before
- * any other function here and before threads start; calling again chooses again (tests do). */
+/* Chooses the instruction set: `isa` is "scalar", "avx2", "avx512", "avx512_bf16" (with vdpbf16ps
+ * and vpdpbusd), "amx" (the same with tiles) or "neon"; NULL or "auto" takes the best the machine
+ * has. E_INVALID for an unknown name or one the machine lacks. Call before any other function here
+ * and before threads start; calling again chooses again (tests do). */
 vt_status vt_vec_init(const char *isa, vt_err *err) VT_MUST_USE;
 const char *vt_vec_isa(void); /* the name chosen */
 /* Names this build and this machine can run, best first; NULL-terminated, static. */
@@ -29,24 +30,55 @@ void vt_vec_from_bf16(float *out, const uint16_t *in, size_t n); /* the upper ha
 
 /* ---- packed matrix ---------------------------------------------------------------------- */
 
+/* How numbers in files are written. */
 typedef enum vt_dtype { VT_F32, VT_F16, VT_BF16 } vt_dtype;
 size_t vt_dtype_size(vt_dtype t);
 
-/* Weights W of a linear layer, [n_out][n_in] row-major as PyTorch stores nn.Linear, packed in
- * panels of 32 output columns (the last one padded with zeros), as binary32 whatever they came as.
- * Immutable once packed, so any number of threads may multiply with it. */
-typedef struct vt_mat vt_mat;
+/* How weights are held and multiplied. Sums are always wide: binary32, or 32-bit integers.
+ *   f32   as they are
+ *   bf16  weights and inputs rounded to the nearest bfloat16 (8 bits of precision)
+ *   int8  weights in 8 bits with one scale an output, inputs in 8 bits with one scale a row, found
+ *         as the row comes (Jacob et al. 2018, symmetric; "dynamic" quantisation) */
+typedef enum vt_precision {
+    VT_PRECISION_AUTO, /* vt_vec_best_precision(): what a matrix has is never this */
+    VT_PRECISION_F32,
+    VT_PRECISION_BF16,
+    VT_PRECISION_INT8,
+} vt_precision;
+#define VT_PRECISIONS 4
 
-/* w needs no alignment. E_INVALID for a size of 0, E_TOO_LARGE, E_NOMEM. */
-vt_status vt_mat_pack(vt_dtype type, const void *w, size_t n_out, size_t n_in, vt_mat **out,
-                      vt_err *err) VT_MUST_USE;
-/* Packs several matrices of one n_in and one type side by side (fused Q, K, V). */
-vt_status vt_mat_pack_many(vt_dtype type, const void *const *w, const size_t *n_out, size_t count,
-                           size_t n_in, vt_mat **out, vt_err *err) VT_MUST_USE;
-void vt_mat_close(vt_mat *m);
-size_t vt_mat_n_out(const vt_mat *m);
-size_t vt_mat_n_in(const vt_mat *m);
-size_t vt_mat_bytes(const vt_mat *m);
+const char *vt_precision_name(vt_precision p); /* "auto", "f32", "bf16", "int8" */
+/* E_INVALID, naming the four, for any other text. */
+vt_status vt_precision_parse(const char *text, vt_precision *out, vt_err *err) VT_MUST_USE;
+/* bf16 where the instruction set chosen multiplies it in hardware, f32 elsewhere. */
+vt_precision vt_vec_best_precision(void);
+
+/* Weights W of a linear layer, [n_out][n_in] row-major as PyTorch stores nn.Linear, packed in
+ * panels of 32 output columns (the last one padded with zeros). A description of memory that it
+ * does not own: the panels of a whole model lie one behind the other in one block, which may be the
+ * map of a file. Immutable once packed, so any number of threads may multiply with it. */
+typedef struct vt_mat {
+    vt_precision precision;
+    size_t n_out, n_in;
+    const void *panels; /* vt_mat_bytes() of them, 64-byte aligned */
+} vt_mat;
+
+/* Rises with every change of what panels look like: whoever keeps them in a file compares it. */
+#define VT_MAT_LAYOUT 1
+
+/* Bytes of the panels, a multiple of 64; false where a size is 0 or the product too large. */
+bool vt_mat_bytes(const vt_mat *m, size_t *bytes) VT_MUST_USE;
+
+/* Rows of W, one part after the other: fused Q, K and V are three. */
+typedef struct vt_mat_part {
+    vt_dtype type;
+    const void *w; /* [n_out][n_in], needs no alignment */
+    size_t n_out;
+    float scale; /* multiplies every weight before it is rounded */
+} vt_mat_part;
+
+/* Writes the panels of m to `panels`; the parts' n_out add up to m's. */
+void vt_mat_pack(const vt_mat *m, const vt_mat_part *parts, size_t n_parts, void *panels);
 
 typedef enum vt_act {
     VT_ACT_NONE,
@@ -54,26 +86,51 @@ typedef enum vt_act {
     VT_ACT_GELU,       /* x/2 * (1 + erf(x / sqrt 2)), exact */
 } vt_act;
 
+/* Layer normalisation (Ba et al. 2016): (x - mean) / sqrt(var + eps) * gain + bias, population
+ * variance, double accumulation where it matters. */
+typedef struct vt_norm {
+    const float *gain, *bias;
+    float eps;
+} vt_norm;
+
 typedef struct vt_mat_mul_args {
     const float *x; /* [rows][n_in], row stride x_stride floats */
     float *y;       /* [rows][n_out], row stride y_stride floats; must not overlap x */
     size_t rows;
     size_t x_stride, y_stride;
-    const float *bias; /* [n_out] or NULL */
+    const vt_norm *norm; /* applied to each row of x first, or NULL */
+    const float *bias;   /* [n_out] or NULL */
     const float
-        *residual; /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
-    vt_act act;    /* applied after the bias, before the residual */
+        *residual;  /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
+    vt_act act;     /* applied after the bias, before the residual */
+    float *scratch; /* vt_mat_scratch() floats, 64-byte aligned */
 } vt_mat_mul_args;
 
-/* y = act(x W^T + bias) + residual. The parallel loop is over panels and row blocks. */
+/* Floats of working memory of a product with that many rows; false when that overflows. */
+bool vt_mat_scratch(size_t n_in, size_t rows, size_t *floats) VT_MUST_USE;
+/* y = act(norm(x) W^T + bias) + residual. The parallel loop is over panels and groups of rows. */
 void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool);
 
-/* Layer normalisation of each row (Ba et al. 2016): y = (x - mean) / sqrt(var + eps) * gain + bias,
- * population variance, double accumulation where it matters. y may equal x. Rows are contiguous. */
-void vt_vec_layer_norm(float *y, const float *x, size_t rows, size_t n, const float *gain,
-                       const float *bias, float eps);
+void vt_vec_layer_norm(float *y, const float *x, size_t rows, size_t n, const vt_norm *norm);
 /* x := softmax(x), in place, n >= 1; the maximum is subtracted first. */
 void vt_vec_softmax(float *x, size_t n);
+
+/* ---- attention -------------------------------------------------------------------------- */
+
+/* One head of attention (Vaswani et al. 2017) over one sequence, in binary32: out = softmax(Q K^T)
+ * V, the scale being in Q already. Row r of Q, K, V and out begins r * stride floats on. */
+typedef struct vt_attention {
+    const float *q, *k, *v;
+    size_t rows, dim, stride;
+    bool causal;         /* row r sees rows 0..r only */
+    size_t first, count; /* the rows of Q that ask: [first, first + count) */
+    float *out;          /* the row of `first`, then out_stride floats on for each further one */
+    size_t out_stride;
+    float *scratch; /* vt_attention_scratch() floats, 64-byte aligned */
+} vt_attention;
+
+bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) VT_MUST_USE;
+void vt_vec_attend(const vt_attention *a);
 
 /* ---- top-k ------------------------------------------------------------------------------ */
 

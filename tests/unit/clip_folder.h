@@ -303,8 +303,10 @@ static inline void folder_write(const folder *f) {
 }
 
 static inline void folder_release(folder *f) {
-    static const char *const names[] = {"config.json", "preprocessor_config.json", "vocab.json",
-                                        "merges.txt", "model.safetensors"};
+    static const char *const names[] = {"config.json",       "preprocessor_config.json",
+                                        "vocab.json",        "merges.txt",
+                                        "model.safetensors", "model.f32.packed",
+                                        "model.bf16.packed", "model.int8.packed"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = folder_path(f, names[i]);
         unlink(path);

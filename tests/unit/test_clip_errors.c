@@ -6,7 +6,7 @@
 static void assert_open_fails(const folder *f, vt_status status, const char *a, const char *b) {
     vt_clip *m;
     vt_err err;
-    const vt_status s = vt_clip_open(f->dir, NULL, &m, &err);
+    const vt_status s = vt_clip_open(f->dir, &(vt_clip_options){0}, &m, &err);
     assert_null(m);
     if (s != status || err.status != status || !strstr(err.text, a) || !strstr(err.text, b))
         fail_msg("status %d, \"%s\", which should say \"%s\" and \"%s\"", s,
@@ -123,7 +123,7 @@ static void older_sections_stand_in_place_of_newer(void **state) {
     json_object_set_new(f.config, "text_config", json_pack("{s:i}", "hidden_size", 999));
     json_object_set_new(f.config, "vision_config_dict", json_null());
     folder_write(&f);
-    assert_int_equal(vt_clip_open(f.dir, NULL, &m, &err), VT_OK);
+    assert_int_equal(vt_clip_open(f.dir, &(vt_clip_options){0}, &m, &err), VT_OK);
     vt_clip_close(m);
     folder_release(&f);
 }

@@ -1,5 +1,6 @@
-/* The packed matrix product against a plain loop in double precision, and against oneDNN as a
- * second opinion; for every instruction set that this machine runs. */
+/* The packed matrix product against a plain loop in double precision, over numbers rounded by the
+ * definition of each precision, and against oneDNN as a second opinion; for every instruction set
+ * that this machine runs. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <cmocka.h>
 #include <oneapi/dnnl/dnnl.h>
 
-#include "vec/vec.h"
+#include "packed_matrix.h"
 
 /* ---- material --------------------------------------------------------------------------- */
 
@@ -35,6 +36,7 @@ static float *random_floats(size_t n) {
 typedef struct problem {
     size_t rows, n_in, n_out, x_stride, y_stride;
     vt_dtype type;
+    vt_precision precision;
     vt_act act;
     float *x, *bias, *residual;
     void *w;         /* in `type`, as a model file holds it */
@@ -62,6 +64,7 @@ static float round_to(vt_dtype type, float v, uint16_t *bits) {
 
 static void problem_init(problem *p, size_t rows, size_t n_in, size_t n_out, vt_dtype type) {
     *p = (problem){.rows = rows, .n_in = n_in, .n_out = n_out, .type = type};
+    p->precision = VT_PRECISION_F32;
     p->x_stride = n_in + rows % 3;
     p->y_stride = n_out + rows % 5;
     p->act = (vt_act)((rows + n_in) % 3);
@@ -103,29 +106,64 @@ static double activation(double x, vt_act act) {
     return x;
 }
 
-/* y[r][c] in double, and how much rounding a sum of n_in floats may bring. */
+/* To eight bits of precision, ties to even: what a bfloat16 holds. */
+static double as_bf16(float v) {
+    int exponent;
+    double fraction = frexp((double)v, &exponent);
+    return ldexp(nearbyint(fraction * 256), exponent - 8);
+}
+
+static double largest(const float *v, size_t n) {
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)v[i]));
+    }
+    return most;
+}
+
+/* What the precision makes of number i of a row of inputs, or of a column's weights. */
+static double rounded(vt_precision precision, const float *row, size_t n, size_t i) {
+    double scale;
+    switch (precision) {
+    case VT_PRECISION_BF16:
+        return as_bf16(row[i]);
+    case VT_PRECISION_INT8:
+        scale = largest(row, n) / 127;
+        return scale > 0 ? nearbyint((double)row[i] / scale) * scale : 0;
+    case VT_PRECISION_AUTO:
+    case VT_PRECISION_F32:
+        break;
+    }
+    return (double)row[i];
+}
+
+/* y[r][c] in double, and how much rounding a sum of n_in floats may bring; with int8, two inputs
+ * may lie so near a half that floats round them the other way. */
 static double expected(const problem *p, size_t r, size_t c, double *tolerance) {
     double sum = 0, size = 0;
     for (size_t i = 0; i < p->n_in; i++) {
-        double term = (double)p->x[r * p->x_stride + i] * (double)p->w_values[c * p->n_in + i];
+        double x = rounded(p->precision, p->x + r * p->x_stride, p->n_in, i);
+        double w = rounded(p->precision, p->w_values + c * p->n_in, p->n_in, i);
+        double term = x * w;
         sum += term;
         size += fabs(term);
     }
     *tolerance = 1e-6 + size * 0x1p-23 * (1 + sqrt((double)p->n_in));
+    if (p->precision == VT_PRECISION_INT8) {
+        *tolerance += 2 * largest(p->x + r * p->x_stride, p->n_in) *
+                      largest(p->w_values + c * p->n_in, p->n_in) / 127;
+    }
     return activation(sum + (double)p->bias[c], p->act) + (double)p->residual[r * p->y_stride + c];
 }
 
 static float *multiply(const problem *p, vt_pool *pool) {
-    vt_err err;
-    vt_mat *m;
+    vt_mat_part part = {.type = p->type, .w = p->w, .n_out = p->n_out, .scale = 1};
+    packed_matrix m = packed_of(p->precision, p->n_in, &part, 1);
     float *y = vt_alloc_aligned(p->rows * p->y_stride, sizeof *y);
     assert_non_null(y);
     for (size_t i = 0; i < p->rows * p->y_stride; i++) {
         y[i] = 12345; /* to see what is written between the rows */
     }
-    assert_int_equal(vt_mat_pack(p->type, p->w, p->n_out, p->n_in, &m, &err), VT_OK);
-    assert_int_equal(vt_mat_n_in(m), p->n_in);
-    assert_int_equal(vt_mat_n_out(m), p->n_out);
     vt_mat_mul_args args = {
         .x = p->x,
         .y = y,
@@ -136,8 +174,8 @@ static float *multiply(const problem *p, vt_pool *pool) {
         .residual = p->residual,
         .act = p->act,
     };
-    vt_mat_mul(m, &args, pool);
-    vt_mat_close(m);
+    packed_multiply(&m, &args, pool);
+    packed_release(&m);
     return y;
 }
 
@@ -148,8 +186,9 @@ static void check_problem(const problem *p, vt_pool *pool) {
             double tolerance, want = expected(p, r, c, &tolerance);
             double got = (double)y[r * p->y_stride + c];
             if (!(fabs(got - want) <= tolerance)) {
-                fail_msg("%s %zux%zux%zu type %d: y[%zu][%zu] = %.9g, not %.9g", vt_vec_isa(),
-                         p->rows, p->n_in, p->n_out, (int)p->type, r, c, got, want);
+                fail_msg("%s %s %zux%zux%zu type %d: y[%zu][%zu] = %.9g, not %.9g", vt_vec_isa(),
+                         vt_precision_name(p->precision), p->rows, p->n_in, p->n_out, (int)p->type,
+                         r, c, got, want);
             }
         }
         for (size_t c = p->n_out; c < p->y_stride; c++) {
@@ -158,6 +197,9 @@ static void check_problem(const problem *p, vt_pool *pool) {
     }
     free(y);
 }
+
+static const vt_precision precisions[] = {VT_PRECISION_F32, VT_PRECISION_BF16, VT_PRECISION_INT8};
+#define N_PRECISIONS (sizeof precisions / sizeof *precisions)
 
 /* Runs the test once for each instruction set of this machine. */
 static void for_each_isa(void (*test)(void)) {
@@ -177,7 +219,10 @@ static void every_row_count(void) {
     for (size_t rows = 1; rows <= 70; rows++) {
         problem p;
         problem_init(&p, rows, 1 + rows * 7 % 90, 1 + rows * 11 % 100, (vt_dtype)(rows % 3));
-        check_problem(&p, NULL);
+        for (size_t i = 0; i < N_PRECISIONS; i++) {
+            p.precision = precisions[i];
+            check_problem(&p, NULL);
+        }
         problem_release(&p);
     }
 }
@@ -187,17 +232,18 @@ static void test_every_row_count(void **unused) {
     for_each_isa(every_row_count);
 }
 
-/* Around the edges of panels (32 outputs), of runs (256 inputs) and of pieces (4 panels). */
+/* Around the edges of panels (32 outputs), of words (4 inputs) and of runs (256 words). */
 static void edge_shapes(void) {
-    static const size_t inputs[] = {1, 255, 256, 257, 511, 515, 768};
-    static const size_t outputs[] = {1, 31, 32, 33, 127, 128, 129, 161};
+    static const size_t inputs[] = {1, 3, 255, 256, 257, 513, 1025};
+    static const size_t outputs[] = {1, 31, 32, 33, 64, 65};
     vt_pool *pool;
     vt_err err;
     assert_int_equal(vt_pool_open(3, &pool, &err), VT_OK);
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
         for (size_t o = 0; o < sizeof outputs / sizeof *outputs; o++) {
             problem p;
-            problem_init(&p, 1 + (i * 8 + o) % 17, inputs[i], outputs[o], (vt_dtype)(o % 3));
+            problem_init(&p, 1 + (i * 8 + o) % 37, inputs[i], outputs[o], (vt_dtype)(o % 3));
+            p.precision = precisions[(i + o) % N_PRECISIONS];
             check_problem(&p, pool);
             problem_release(&p);
         }
@@ -210,13 +256,15 @@ static void test_edge_shapes(void **unused) {
     for_each_isa(edge_shapes);
 }
 
-/* The promise at the top of vec.h: the same bits alone, among others, and on more threads. */
-static void row_alone(void) {
+/* The promise at the top of vec.h: the same bits alone, among others, and on more threads. More
+ * rows than one group takes. */
+static void row_alone_in(vt_precision precision) {
     problem p;
     vt_pool *pool;
     vt_err err;
     assert_int_equal(vt_pool_open(3, &pool, &err), VT_OK);
-    problem_init(&p, 131, 515, 161, VT_F32);
+    problem_init(&p, 259, 515, 65, VT_F32);
+    p.precision = precision;
     float *all = multiply(&p, NULL);
     float *threaded = multiply(&p, pool);
     for (size_t r = 0; r < p.rows; r++) {
@@ -235,6 +283,12 @@ static void row_alone(void) {
     vt_pool_close(pool);
 }
 
+static void row_alone(void) {
+    for (size_t i = 0; i < N_PRECISIONS; i++) {
+        row_alone_in(precisions[i]);
+    }
+}
+
 static void test_row_alone(void **unused) {
     (void)unused;
     for_each_isa(row_alone);
@@ -243,11 +297,10 @@ static void test_row_alone(void **unused) {
 static void test_residual_in_place(void **unused) {
     (void)unused;
     problem p;
-    vt_mat *m;
-    vt_err err;
     problem_init(&p, 20, 600, 70, VT_F32);
     float *want = multiply(&p, NULL);
-    assert_int_equal(vt_mat_pack(p.type, p.w, p.n_out, p.n_in, &m, &err), VT_OK);
+    vt_mat_part part = {.type = p.type, .w = p.w, .n_out = p.n_out, .scale = 1};
+    packed_matrix m = packed_of(p.precision, p.n_in, &part, 1);
     vt_mat_mul_args args = {.x = p.x,
                             .y = p.residual,
                             .rows = p.rows,
@@ -256,12 +309,12 @@ static void test_residual_in_place(void **unused) {
                             .bias = p.bias,
                             .residual = p.residual,
                             .act = p.act};
-    vt_mat_mul(m, &args, NULL);
+    packed_multiply(&m, &args, NULL);
     for (size_t r = 0; r < p.rows; r++) {
         assert_memory_equal(p.residual + r * p.y_stride, want + r * p.y_stride,
                             p.n_out * sizeof *want);
     }
-    vt_mat_close(m);
+    packed_release(&m);
     free(want);
     problem_release(&p);
 }
@@ -285,14 +338,51 @@ static void test_without_bias_or_residual(void **unused) {
     problem_release(&p);
 }
 
-/* Fused: the outputs of each matrix side by side, at any address, as a model file has them. */
-static void test_pack_many(void **unused) {
+/* Normalising rows in the product is normalising them before it. */
+static void norm_in_the_product(void) {
+    problem p;
+    problem_init(&p, 21, 100, 40, VT_F32);
+    p.x_stride = p.n_in;
+    float *gain = random_floats(p.n_in), *bias = random_floats(p.n_in);
+    float *normed = random_floats(p.rows * p.n_in);
+    vt_norm norm = {gain, bias, 1e-5f};
+    vt_vec_layer_norm(normed, p.x, p.rows, p.n_in, &norm);
+    for (size_t i = 0; i < N_PRECISIONS; i++) {
+        p.precision = precisions[i];
+        vt_mat_part part = {.type = p.type, .w = p.w, .n_out = p.n_out, .scale = 1};
+        packed_matrix m = packed_of(p.precision, p.n_in, &part, 1);
+        float y[21 * 40], z[21 * 40];
+        vt_mat_mul_args args = {.x = p.x,
+                                .y = y,
+                                .rows = p.rows,
+                                .x_stride = p.n_in,
+                                .y_stride = p.n_out,
+                                .norm = &norm};
+        packed_multiply(&m, &args, NULL);
+        args = (vt_mat_mul_args){
+            .x = normed, .y = z, .rows = p.rows, .x_stride = p.n_in, .y_stride = p.n_out};
+        packed_multiply(&m, &args, NULL);
+        assert_memory_equal(y, z, sizeof y);
+        packed_release(&m);
+    }
+    free(gain);
+    free(bias);
+    free(normed);
+    problem_release(&p);
+}
+
+static void test_norm_in_the_product(void **unused) {
     (void)unused;
+    for_each_isa(norm_in_the_product);
+}
+
+/* Fused: the outputs of each matrix side by side, at any address, as a model file has them; the
+ * first one's weights are scaled. */
+static void parts_side_by_side(vt_precision precision) {
     enum { ROWS = 9, N_IN = 77 };
     static const size_t n_out[3] = {40, 1, 64};
     unsigned char *odd[3];
-    vt_mat *fused, *alone;
-    vt_err err;
+    vt_mat_part parts[3];
     float *x = random_floats(ROWS * N_IN), y[ROWS * 105], z[ROWS * 64];
     for (size_t i = 0; i < 3; i++) {
         float *w = random_floats(n_out[i] * N_IN);
@@ -300,44 +390,89 @@ static void test_pack_many(void **unused) {
         assert_non_null(odd[i]);
         memcpy(odd[i] + 1, w, n_out[i] * N_IN * sizeof *w);
         free(w);
+        parts[i] = (vt_mat_part){VT_F32, odd[i] + 1, n_out[i], i == 0 ? 0.125f : 1};
     }
-    const void *w[3] = {odd[0] + 1, odd[1] + 1, odd[2] + 1};
-    assert_int_equal(vt_mat_pack_many(VT_F32, w, n_out, 3, N_IN, &fused, &err), VT_OK);
-    assert_int_equal(vt_mat_n_out(fused), 105);
-    assert_true(vt_mat_bytes(fused) >= 105 * N_IN * sizeof(float));
+    packed_matrix fused = packed_of(precision, N_IN, parts, 3);
     vt_mat_mul_args args = {.x = x, .y = y, .rows = ROWS, .x_stride = N_IN, .y_stride = 105};
-    vt_mat_mul(fused, &args, NULL);
+    packed_multiply(&fused, &args, NULL);
     for (size_t i = 0, column = 0; i < 3; column += n_out[i++]) {
-        assert_int_equal(vt_mat_pack(VT_F32, w[i], n_out[i], N_IN, &alone, &err), VT_OK);
+        parts[i].scale = 1;
+        packed_matrix alone = packed_of(precision, N_IN, &parts[i], 1);
         args.y = z;
         args.y_stride = n_out[i];
-        vt_mat_mul(alone, &args, NULL);
+        packed_multiply(&alone, &args, NULL);
         for (size_t r = 0; r < ROWS; r++) {
-            assert_memory_equal(z + r * n_out[i], y + r * 105 + column, n_out[i] * sizeof *z);
+            for (size_t c = 0; c < n_out[i]; c++) { /* an eighth is exact in every precision */
+                float scaled = z[r * n_out[i] + c] * (i == 0 ? 0.125f : 1);
+                assert_true(scaled == y[r * 105 + column + c]);
+            }
         }
-        vt_mat_close(alone);
+        packed_release(&alone);
         free(odd[i]);
     }
-    vt_mat_close(fused);
+    packed_release(&fused);
     free(x);
 }
 
-static void test_bad_sizes(void **unused) {
+static void test_parts_side_by_side(void **unused) {
     (void)unused;
-    vt_mat *m;
-    vt_err err;
-    float w = 1;
-    const void *many[2] = {&w, &w};
-    const size_t huge[2] = {SIZE_MAX, 2};
-    assert_int_equal(vt_mat_pack(VT_F32, &w, 0, 1, &m, &err), VT_E_INVALID);
-    assert_null(m);
-    assert_int_equal(vt_mat_pack(VT_F32, &w, 1, 0, &m, &err), VT_E_INVALID);
-    assert_int_equal(vt_mat_pack(VT_F32, &w, SIZE_MAX / 4, 8, &m, &err), VT_E_TOO_LARGE);
-    assert_int_equal(vt_mat_pack_many(VT_F32, many, huge, 2, 1, &m, &err), VT_E_TOO_LARGE);
-    vt_mat_close(NULL);
+    for (size_t i = 0; i < N_PRECISIONS; i++) {
+        parts_side_by_side(precisions[i]);
+    }
+}
+
+/* A row or a column of zeros has no scale; NaN and infinities do not turn into numbers. */
+static void zeros_and_worse(void) {
+    float x[4][6] = {{0}, {1, NAN, 0, 0, 0, 0}, {INFINITY, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6}};
+    float w[3][6] = {{0}, {1, 1, 1, 1, 1, 1}, {1, 1, NAN, 1, 1, 1}}, y[4][3];
+    vt_mat_part part = {VT_F32, w, 3, 1};
+    for (size_t i = 0; i < N_PRECISIONS; i++) {
+        packed_matrix m = packed_of(precisions[i], 6, &part, 1);
+        vt_mat_mul_args args = {.x = x[0], .y = y[0], .rows = 4, .x_stride = 6, .y_stride = 3};
+        packed_multiply(&m, &args, NULL);
+        assert_true(y[0][0] == 0 && y[0][1] == 0 && y[3][0] == 0);
+        assert_float_equal(y[3][1], 21, 0.1);
+        assert_true(isnan(y[1][1]) && !isfinite(y[2][1]) && isnan(y[3][2]));
+        packed_release(&m);
+    }
+}
+
+static void test_zeros_and_worse(void **unused) {
+    (void)unused;
+    for_each_isa(zeros_and_worse);
+}
+
+static void test_sizes(void **unused) {
+    (void)unused;
+    size_t bytes;
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 0, 1, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, 1, 0, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, SIZE_MAX / 4, 8, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 8, SIZE_MAX / 4, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_INT8, 1, 1 << 17, NULL}, &bytes));
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 64, 768, NULL}, &bytes));
+    assert_int_equal(bytes, 64 * 768 * 4);
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, 64, 768, NULL}, &bytes));
+    assert_int_equal(bytes, 64 * 768 * 2);
+    assert_false(vt_mat_scratch(SIZE_MAX / 8, 64, &bytes));
     assert_int_equal(vt_dtype_size(VT_F32), 4);
     assert_int_equal(vt_dtype_size(VT_F16), 2);
     assert_int_equal(vt_dtype_size(VT_BF16), 2);
+}
+
+static void test_precision_names(void **unused) {
+    (void)unused;
+    vt_precision p;
+    vt_err err;
+    for (vt_precision i = VT_PRECISION_AUTO; i <= VT_PRECISION_INT8; i++) {
+        assert_int_equal(vt_precision_parse(vt_precision_name(i), &p, &err), VT_OK);
+        assert_int_equal(p, i);
+    }
+    assert_int_equal(vt_precision_parse("fp8", &p, &err), VT_E_INVALID);
+    assert_non_null(strstr(err.text, "\"fp8\""));
+    assert_int_equal(vt_vec_init("scalar", &err), VT_OK);
+    assert_int_equal(vt_vec_best_precision(), VT_PRECISION_F32);
+    assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
 }
 
 /* A real layer's shape against another's implementation. oneDNN speaks of column or row major
@@ -376,8 +511,11 @@ int main(void) {
         cmocka_unit_test(test_row_alone),
         cmocka_unit_test(test_residual_in_place),
         cmocka_unit_test(test_without_bias_or_residual),
-        cmocka_unit_test(test_pack_many),
-        cmocka_unit_test(test_bad_sizes),
+        cmocka_unit_test(test_norm_in_the_product),
+        cmocka_unit_test(test_parts_side_by_side),
+        cmocka_unit_test(test_zeros_and_worse),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_precision_names),
         cmocka_unit_test(test_against_onednn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

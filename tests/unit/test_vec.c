@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "vec/vec.h"
+#include "packed_matrix.h"
 
 #define MOST 1100
 
@@ -307,7 +307,7 @@ static void layer_norm_of_every_length(void) {
             variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
         }
         float *in = heap_copy(x, n), *g = heap_copy(gain, n), *b = heap_copy(bias, n);
-        vt_vec_layer_norm(in, in, 1, n, g, b, 1e-5f); /* in place */
+        vt_vec_layer_norm(in, in, 1, n, &(vt_norm){g, b, 1e-5f}); /* in place */
         for (size_t i = 0; i < n; i++) {
             double want =
                 ((double)x[i] - mean) / sqrt(variance + 1e-5) * (double)gain[i] + (double)bias[i];
@@ -316,7 +316,7 @@ static void layer_norm_of_every_length(void) {
                          (double)in[i], want);
             }
         }
-        vt_vec_layer_norm(y, x, 1, n, gain, bias, 1e-5f);
+        vt_vec_layer_norm(y, x, 1, n, &(vt_norm){gain, bias, 1e-5f});
         assert_memory_equal(y, in, n * sizeof *y);
         free(in);
         free(g);
@@ -329,9 +329,9 @@ static void layer_norm_of_rows(void) {
     random_floats(x, 600, 2);
     random_floats(gain, 100, 1);
     random_floats(bias, 100, 1);
-    vt_vec_layer_norm(y, x, 6, 100, gain, bias, 1e-5f);
+    vt_vec_layer_norm(y, x, 6, 100, &(vt_norm){gain, bias, 1e-5f});
     for (size_t r = 0; r < 6; r++) {
-        vt_vec_layer_norm(alone, x + r * 100, 1, 100, gain, bias, 1e-5f);
+        vt_vec_layer_norm(alone, x + r * 100, 1, 100, &(vt_norm){gain, bias, 1e-5f});
         assert_memory_equal(alone, y + r * 100, sizeof alone);
     }
 }
@@ -340,6 +340,79 @@ static void test_layer_norm(void **unused) {
     (void)unused;
     for_each_isa(layer_norm_of_every_length);
     for_each_isa(layer_norm_of_rows);
+}
+
+/* ---- attention -------------------------------------------------------------------------- */
+
+/* softmax(Q K^T) V in double precision, for one query. */
+static void attended(const vt_attention *a, size_t row, double *out) {
+    size_t seen = a->causal ? row + 1 : a->rows;
+    double *weights = malloc(seen * sizeof *weights), most = -INFINITY, sum = 0;
+    assert_non_null(weights);
+    for (size_t r = 0; r < seen; r++) {
+        weights[r] = 0;
+        for (size_t d = 0; d < a->dim; d++) {
+            weights[r] += (double)a->q[row * a->stride + d] * (double)a->k[r * a->stride + d];
+        }
+        most = fmax(most, weights[r]);
+    }
+    for (size_t r = 0; r < seen; r++) {
+        weights[r] = exp(weights[r] - most);
+        sum += weights[r];
+    }
+    memset(out, 0, a->dim * sizeof *out);
+    for (size_t r = 0; r < seen; r++) {
+        for (size_t d = 0; d < a->dim; d++) {
+            out[d] += weights[r] / sum * (double)a->v[r * a->stride + d];
+        }
+    }
+    free(weights);
+}
+
+static void check_attention(size_t rows, size_t dim, bool causal, size_t first, size_t count) {
+    const size_t stride = 3 * dim + 2;
+    float *qkv = malloc(rows * stride * sizeof *qkv), *out = malloc(count * dim * sizeof *out);
+    double *want = malloc(dim * sizeof *want);
+    size_t floats;
+    assert_true(vt_attention_scratch(rows, dim, &floats));
+    float *scratch = vt_alloc_aligned(floats, sizeof *scratch);
+    assert_true(qkv && out && want && scratch);
+    memset(scratch, 0xFF, floats * sizeof *scratch);
+    random_floats(qkv, rows * stride, 1);
+    vt_attention a = {qkv,    qkv + dim, qkv + 2 * dim, rows, dim, stride,
+                      causal, first,     count,         out,  dim, scratch};
+    vt_vec_attend(&a);
+    for (size_t r = 0; r < count; r++) {
+        attended(&a, first + r, want);
+        for (size_t d = 0; d < dim; d++) {
+            if (!(fabs((double)out[r * dim + d] - want[d]) <= 2e-5)) {
+                fail_msg("%s: %zu rows of %zu: [%zu][%zu] is %.9g, not %.9g", vt_vec_isa(), rows,
+                         dim, first + r, d, (double)out[r * dim + d], want[d]);
+            }
+        }
+    }
+    free(qkv);
+    free(out);
+    free(want);
+    free(scratch);
+}
+
+static void attention_of_every_size(void) {
+    static const size_t dims[] = {1, 4, 16, 31, 32, 33, 64, 80};
+    for (size_t rows = 1; rows <= 70; rows += rows < 20 ? 1 : 10) {
+        size_t dim = dims[rows % (sizeof dims / sizeof *dims)];
+        check_attention(rows, dim, false, 0, rows);
+        check_attention(rows, dim, true, 0, rows);
+        check_attention(rows, dim, true, rows - 1, 1);
+    }
+    check_attention(257, 64, false, 0, 257);
+}
+
+static void test_attention(void **unused) {
+    (void)unused;
+    size_t floats;
+    for_each_isa(attention_of_every_size);
+    assert_false(vt_attention_scratch(SIZE_MAX / 64, SIZE_MAX / 64, &floats));
 }
 
 /* ---- activations ------------------------------------------------------------------------ */
@@ -352,18 +425,16 @@ static double activation(double x, vt_act act) {
 static void activations_over_their_range(void) {
     enum { N = 40001 };
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y), one = 1;
-    vt_mat *m;
-    vt_err err;
+    packed_matrix m = packed_of(VT_PRECISION_F32, 1, &(vt_mat_part){VT_F32, &one, 1, 1}, 1);
     assert_non_null(x);
     assert_non_null(y);
     for (size_t i = 0; i < N; i++) {
         x[i] = ((float)i - 20000) * (i % 2 ? 0.0005f : 0.01f);
     }
-    assert_int_equal(vt_mat_pack(VT_F32, &one, 1, 1, &m, &err), VT_OK);
     for (vt_act act = VT_ACT_QUICK_GELU; act <= VT_ACT_GELU; act++) {
         vt_mat_mul_args args = {
             .x = x, .y = y, .rows = N, .x_stride = 1, .y_stride = 1, .act = act};
-        vt_mat_mul(m, &args, NULL);
+        packed_multiply(&m, &args, NULL);
         for (size_t i = 0; i < N; i++) {
             double want = activation((double)x[i], act);
             double tolerance = 2e-7 * (fabs((double)x[i]) + 1e-3);
@@ -375,10 +446,10 @@ static void activations_over_their_range(void) {
         float extremes[3] = {NAN, INFINITY, 1e30f};
         args.x = extremes;
         args.rows = 3;
-        vt_mat_mul(m, &args, NULL);
+        packed_multiply(&m, &args, NULL);
         assert_true(isnan(y[0]) && isinf(y[1]) && y[2] == 1e30f);
     }
-    vt_mat_close(m);
+    packed_release(&m);
     free(x);
     free(y);
 }
@@ -399,6 +470,7 @@ int main(void) {
         cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_softmax_keeps_nan),
         cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_attention),
         cmocka_unit_test(test_activations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

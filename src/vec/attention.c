@@ -1,0 +1,147 @@
+/* Attention of one head: out = softmax(Q K^T) V, by the same tiles as the matrix product.
+ *
+ * Keys are laid out as a panel whose columns are the rows of the sequence, values as panels whose
+ * columns are the head's numbers; then a block of queries against the first gives scores, and the
+ * block's weights against the second give its output. Both are made once a head: 50 rows of an
+ * image are some 25 KB. Where the mask hides rows, their scores are computed and left out of the
+ * softmax: a tile has its columns anyway.
+ *
+ * Rejected: a tiled softmax (Dao et al. 2022; at 50 to 257 rows the scores of a block fit the L1
+ * cache); bf16 (scores are exponents: their error is relative to the largest). */
+#include "vec/kernels.h"
+
+#define BLOCK 12 /* queries at a time: scores and sums stay in the L1 cache */
+
+static size_t round_up(size_t n, size_t to) {
+    return (n + to - 1) / to * to;
+}
+
+/* The working memory of one call, cut up; sizes in floats. */
+typedef struct head {
+    size_t depth;   /* dim, rounded up to VT_GROUP_RUN */
+    size_t seen;    /* rows, rounded up to VT_GROUP_RUN */
+    size_t columns; /* rows, rounded up to VT_PANEL */
+    size_t width;   /* dim, rounded up to VT_PANEL */
+    float *keys;    /* [columns / VT_PANEL][depth][VT_PANEL] */
+    float *values;  /* [width / VT_PANEL][seen][VT_PANEL] */
+    float *queries; /* [BLOCK][depth] */
+    float *weights; /* [BLOCK][columns] */
+} head;
+
+static head cut_up(size_t rows, size_t dim, float *scratch) {
+    head h = {
+        .depth = round_up(dim, VT_GROUP_RUN),
+        .seen = round_up(rows, VT_GROUP_RUN),
+        .columns = round_up(rows, VT_PANEL),
+        .width = round_up(dim, VT_PANEL),
+        .keys = scratch,
+    };
+    h.values = h.keys + h.columns * h.depth;
+    h.queries = h.values + h.seen * h.width;
+    h.weights = h.queries + BLOCK * h.depth;
+    return h;
+}
+
+bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) {
+    size_t sides, product;
+    if (rows > SIZE_MAX / 4 || dim > SIZE_MAX / 4) {
+        return false;
+    }
+    rows = round_up(rows, VT_PANEL);
+    dim = round_up(dim, VT_PANEL);
+    return vt_size_add(rows, dim, &sides) && vt_size_mul(sides, BLOCK, &sides) &&
+           vt_size_mul(rows, dim, &product) && vt_size_mul(product, 2, &product) &&
+           vt_size_add(product, sides, floats);
+}
+
+static void lay_out(const vt_attention *a, const head *h) {
+    memset(h->keys, 0, h->columns * h->depth * sizeof *h->keys);
+    memset(h->values, 0, h->seen * h->width * sizeof *h->values);
+    for (size_t r = 0; r < a->rows; r++) {
+        const float *key = a->k + r * a->stride, *value = a->v + r * a->stride;
+        float *column = h->keys + r / VT_PANEL * h->depth * VT_PANEL + r % VT_PANEL;
+        for (size_t d = 0; d < a->dim; d++) {
+            column[d * VT_PANEL] = key[d];
+        }
+        for (size_t d = 0; d < a->dim; d += VT_PANEL) {
+            size_t n = a->dim - d < VT_PANEL ? a->dim - d : VT_PANEL;
+            memcpy(h->values + (d * h->seen) + r * VT_PANEL, value + d, n * sizeof *value);
+        }
+    }
+}
+
+/* out[row][0..n) = x w, panel by panel. */
+typedef struct small_product {
+    const float *x, *panels;
+    size_t rows, x_stride, groups;
+    float *out;
+    size_t n, out_stride;
+} small_product;
+
+static void multiply_block(const vt_kernels *k, const small_product *p) {
+    _Alignas(64) float sums[BLOCK][VT_PANEL];
+    const vt_product_kernels *f32 = &k->product[VT_PRECISION_F32];
+    for (size_t c = 0; c < p->n; c += VT_PANEL) {
+        size_t n = p->n - c < VT_PANEL ? p->n - c : VT_PANEL;
+        memset(sums, 0, sizeof sums);
+        for (size_t r = 0; r < p->rows; r += f32->tile_rows) {
+            vt_tile tile = {
+                .sum = sums[r],
+                .x = (const uint32_t *)(p->x + r * p->x_stride),
+                .w = (const uint32_t *)(p->panels + c * p->groups),
+                .x_stride = p->x_stride,
+                .rows = p->rows - r < f32->tile_rows ? p->rows - r : f32->tile_rows,
+                .groups = p->groups,
+            };
+            f32->tile(&tile);
+        }
+        for (size_t r = 0; r < p->rows; r++) {
+            memcpy(p->out + r * p->out_stride + c, sums[r], n * sizeof(float));
+        }
+    }
+}
+
+static void attend_block(const vt_attention *a, const head *h, size_t first, size_t rows) {
+    const vt_kernels *k = vt_vec_kernels();
+    small_product scores = {
+        .x = h->queries,
+        .panels = h->keys,
+        .rows = rows,
+        .x_stride = h->depth,
+        .groups = h->depth,
+        .out = h->weights,
+        .n = h->columns,
+        .out_stride = h->columns,
+    };
+    small_product output = {
+        .x = h->weights,
+        .panels = h->values,
+        .rows = rows,
+        .x_stride = h->columns,
+        .groups = h->seen,
+        .out = a->out + (first - a->first) * a->out_stride,
+        .n = a->dim,
+        .out_stride = a->out_stride,
+    };
+    for (size_t r = 0; r < rows; r++) {
+        float *query = h->queries + r * h->depth;
+        memcpy(query, a->q + (first + r) * a->stride, a->dim * sizeof *query);
+        memset(query + a->dim, 0, (h->depth - a->dim) * sizeof *query);
+    }
+    multiply_block(k, &scores);
+    for (size_t r = 0; r < rows; r++) {
+        float *weights = h->weights + r * h->columns;
+        size_t seen = a->causal ? first + r + 1 : a->rows;
+        k->softmax(weights, seen);
+        memset(weights + seen, 0, (h->columns - seen) * sizeof *weights);
+    }
+    multiply_block(k, &output);
+}
+
+void vt_vec_attend(const vt_attention *a) {
+    head h = cut_up(a->rows, a->dim, a->scratch);
+    lay_out(a, &h);
+    for (size_t r = 0; r < a->count; r += BLOCK) {
+        attend_block(a, &h, a->first + r, a->count - r < BLOCK ? a->count - r : BLOCK);
+    }
+}

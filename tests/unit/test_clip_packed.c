@@ -1,0 +1,293 @@
+/* Batches, precisions that give way, and the file in which a packed model waits for the next start.
+ */
+#include "clip_folder.h"
+
+#include "clip/clip.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sys/stat.h>
+
+enum { PIXELS = 3 * MINI_IMAGE * MINI_IMAGE };
+
+static void random_pixels(float *pixels, uint64_t seed) {
+    for (size_t i = 0; i < PIXELS; i++)
+        pixels[i] = (float)((int)(folder_random(&seed) % 401) - 200) / 100;
+}
+
+static vt_clip *open_with(const folder *f, vt_clip_options o) {
+    vt_clip *m;
+    vt_err err;
+    if (vt_clip_open(f->dir, &o, &m, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    return m;
+}
+
+/* ---- batches ------------------------------------------------------------------------------ */
+
+/* More texts than one run takes, of every length, and more pictures: each as if it were alone. */
+static void a_batch_gives_what_each_alone_does(vt_precision precision) {
+    enum { TEXTS = 90, IMAGES = 19 };
+    static const char words[] = "red shoes and a shirt";
+    float pixels[IMAGES][PIXELS], alone[MINI_DIM], all[TEXTS][MINI_DIM];
+    const float *pointers[IMAGES];
+    vt_clip_text texts[TEXTS];
+    folder f;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    vt_clip *m = open_with(&f, (vt_clip_options){.precision = precision});
+    for (size_t i = 0; i < TEXTS; i++)
+        texts[i] = (vt_clip_text){words, i % sizeof words};
+    assert_int_equal(vt_clip_encode_texts(m, texts, TEXTS, all[0], &err), VT_OK);
+    for (size_t i = 0; i < TEXTS; i++) {
+        assert_int_equal(vt_clip_encode_text(m, texts[i].text, texts[i].n, alone, &err), VT_OK);
+        assert_memory_equal(alone, all[i], sizeof alone);
+    }
+    for (size_t i = 0; i < IMAGES; i++) {
+        random_pixels(pixels[i], i);
+        pointers[i] = pixels[i];
+    }
+    for (vt_lane lane = VT_LANE_QUERY; lane <= VT_LANE_BULK; lane++) {
+        assert_int_equal(vt_clip_encode_images(m, pointers, IMAGES, lane, all[0], &err), VT_OK);
+        for (size_t i = 0; i < IMAGES; i++) {
+            assert_int_equal(vt_clip_encode_image(m, pixels[i], alone, &err), VT_OK);
+            assert_memory_equal(alone, all[i], sizeof alone);
+        }
+    }
+    vt_clip_close(m);
+    folder_release(&f);
+}
+
+static void batches(void **state) {
+    for (vt_precision p = VT_PRECISION_F32; p <= VT_PRECISION_INT8; p++)
+        a_batch_gives_what_each_alone_does(p);
+}
+
+static void a_bad_text_is_told(void **state) {
+    const vt_clip_text texts[] = {{"red", 3}, {"r\xFF", 2}};
+    float out[2 * MINI_DIM];
+    folder f;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    vt_clip *m = open_with(&f, (vt_clip_options){0});
+    assert_int_equal(vt_clip_encode_texts(m, texts, 2, out, &err), VT_E_INVALID);
+    vt_clip_close(m);
+    folder_release(&f);
+}
+
+/* ---- the file ----------------------------------------------------------------------------- */
+
+typedef struct vectors {
+    float text[MINI_DIM], image[MINI_DIM];
+} vectors;
+
+static vectors encode(vt_clip *m) {
+    float pixels[PIXELS];
+    vectors v;
+    vt_err err;
+    random_pixels(pixels, 1);
+    assert_int_equal(vt_clip_encode_text(m, "red shoes", 9, v.text, &err), VT_OK);
+    assert_int_equal(vt_clip_encode_image(m, pixels, v.image, &err), VT_OK);
+    return v;
+}
+
+static const vt_clip_options kept = {.precision = VT_PRECISION_BF16, .keep_from = 1};
+
+/* Opens with `o`, compares with what the model gives without a file, and tells whether one was
+ * used. */
+static bool starts_from_file(const folder *f, vt_clip_options o) {
+    vt_clip_options plain = {.precision = o.precision};
+    vt_clip *m = open_with(f, plain);
+    vectors wanted = encode(m), got;
+    vt_hash identity = vt_clip_describe(m)->identity;
+    vt_clip_close(m);
+    m = open_with(f, o);
+    got = encode(m);
+    bool from_file = vt_clip_describe(m)->from_file;
+    assert_memory_equal(&got, &wanted, sizeof got);
+    assert_memory_equal(&vt_clip_describe(m)->identity, &identity, sizeof identity);
+    vt_clip_close(m);
+    return from_file;
+}
+
+static void the_second_start_maps_what_the_first_packed(void **state) {
+    folder f;
+    vt_pool *pool;
+    vt_err err;
+    vt_clip_options o = kept;
+    folder_init(&f);
+    folder_write(&f);
+    assert_int_equal(vt_pool_open(2, &pool, &err), VT_OK);
+    o.pool = pool;
+    assert_false(starts_from_file(&f, (vt_clip_options){.precision = VT_PRECISION_BF16}));
+    assert_false(starts_from_file(&f, o));
+    assert_true(starts_from_file(&f, o));
+    o.precision = VT_PRECISION_F32; /* another file */
+    assert_false(starts_from_file(&f, o));
+    assert_true(starts_from_file(&f, o));
+    o.keep_from = 1 << 30; /* too small a model for one */
+    assert_false(starts_from_file(&f, o));
+    vt_pool_close(pool);
+    folder_release(&f);
+}
+
+/* The weights written anew, though with the same bytes: the file's times tell. Then one weight
+ * changed: the vectors are the new ones. */
+static void other_weights_are_packed_anew(void **state) {
+    folder f;
+    folder_init(&f);
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    folder_find(&f, "visual_projection.weight")->values[0] += 1;
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    assert_true(starts_from_file(&f, kept));
+    folder_release(&f);
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t n) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Every byte in turn, and every length: never used, and replaced. */
+static void a_damaged_file_is_not_used(void **state) {
+    folder f;
+    vt_buf whole;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    char *path = folder_path(&f, "model.bf16.packed");
+    vt_buf_init(&whole, 1 << 24);
+    assert_int_equal(vt_file_read(path, &whole, &err), VT_OK);
+    assert_true(whole.len > 8192);
+    for (size_t i = 0; i < whole.len; i += i < 256 ? 1 : 997) {
+        if (i >= 152 && i < 4096) /* the rest of the header's page means nothing */
+            continue;
+        whole.data[i] ^= 0x10;
+        write_bytes(path, whole.data, whole.len);
+        assert_false(starts_from_file(&f, kept));
+        whole.data[i] ^= 0x10;
+    }
+    for (size_t n = 0; n < whole.len; n += n < 300 ? 13 : 2999) {
+        write_bytes(path, whole.data, n);
+        assert_false(starts_from_file(&f, kept));
+    }
+    assert_true(starts_from_file(&f, kept));
+    vt_buf_release(&whole);
+    free(path);
+    folder_release(&f);
+}
+
+/* A path below a file cannot be written, whoever asks: here, the file's place is a folder. */
+static void where_the_model_cannot_be_written_the_other_folder_serves(void **state) {
+    folder f;
+    char dir[] = "/tmp/vt-packed-XXXXXX";
+    vt_clip_options o = kept;
+    vt_clip *m;
+    folder_init(&f);
+    folder_write(&f);
+    char *taken = folder_path(&f, "model.bf16.packed"), *path;
+    assert_int_equal(mkdir(taken, 0755), 0);
+    assert_false(starts_from_file(&f, o));
+    m = open_with(&f, o);
+    assert_non_null(strstr(vt_clip_describe(m)->note, "not kept"));
+    assert_non_null(strstr(vt_clip_describe(m)->note, "model.bf16.packed"));
+    vt_clip_close(m);
+    o.cache_dir = mkdtemp(dir);
+    assert_non_null(o.cache_dir);
+    assert_false(starts_from_file(&f, o));
+    assert_true(starts_from_file(&f, o));
+    m = open_with(&f, o);
+    assert_string_equal(vt_clip_describe(m)->note, "");
+    vt_clip_close(m);
+    path = vt_path_join(dir, "model.bf16.packed");
+    assert_non_null(path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(rmdir(taken), 0);
+    free(path);
+    free(taken);
+    folder_release(&f);
+}
+
+/* ---- int8 --------------------------------------------------------------------------------- */
+
+/* One feature two thousand times the others, which no weight looks at: the scale of a row then
+ * leaves nothing of those that count. */
+static void make_outliers(folder *f) {
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        folder_tensor *t = &f->tensors[i];
+        if (strstr(t->name, "layer_norm2.weight"))
+            t->values[1] = 2000;
+        if (strstr(t->name, "fc1.weight"))
+            for (size_t row = 0; row < t->shape[0]; row++)
+                t->values[row * t->shape[1] + 1] = 0;
+    }
+}
+
+static void int8_that_changes_vectors_gives_way(void **state) {
+    const vt_clip_options o = {.precision = VT_PRECISION_INT8, .keep_from = 1};
+    folder f;
+    folder_init(&f);
+    make_outliers(&f);
+    folder_write(&f);
+    for (int start = 0; start < 2; start++) { /* the verdict is kept too */
+        vt_clip *m = open_with(&f, o);
+        const vt_clip_info *info = vt_clip_describe(m);
+        assert_int_equal(info->precision, VT_PRECISION_BF16);
+        assert_non_null(strstr(info->note, "int8 reaches cosine"));
+        assert_int_equal(info->from_file, start == 1);
+        vt_clip_close(m);
+    }
+    folder_release(&f);
+}
+
+static void int8_is_another_identity_and_bf16_is_not(void **state) {
+    vt_hash identity[VT_PRECISIONS];
+    folder f;
+    folder_init(&f);
+    for (size_t i = 0; i < f.n_tensors; i++) /* small steps: the mini model stays near its input */
+        if (strstr(f.tensors[i].name, "mlp") || strstr(f.tensors[i].name, "self_attn"))
+            for (size_t j = 0; j < f.tensors[i].count; j++)
+                f.tensors[i].values[j] /= 64;
+    folder_write(&f);
+    for (vt_precision p = VT_PRECISION_F32; p <= VT_PRECISION_INT8; p++) {
+        vt_clip *m = open_with(&f, (vt_clip_options){.precision = p});
+        assert_int_equal(vt_clip_describe(m)->precision, p);
+        identity[p] = vt_clip_describe(m)->identity;
+        vt_clip_close(m);
+    }
+    assert_memory_equal(&identity[VT_PRECISION_F32], &identity[VT_PRECISION_BF16],
+                        sizeof identity[0]);
+    assert_memory_not_equal(&identity[VT_PRECISION_F32], &identity[VT_PRECISION_INT8],
+                            sizeof identity[0]);
+    vt_clip *m = open_with(&f, (vt_clip_options){0});
+    assert_int_equal(vt_clip_describe(m)->precision, vt_vec_best_precision());
+    vt_clip_close(m);
+    folder_release(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches),
+        cmocka_unit_test(a_bad_text_is_told),
+        cmocka_unit_test(the_second_start_maps_what_the_first_packed),
+        cmocka_unit_test(other_weights_are_packed_anew),
+        cmocka_unit_test(a_damaged_file_is_not_used),
+        cmocka_unit_test(where_the_model_cannot_be_written_the_other_folder_serves),
+        cmocka_unit_test(int8_that_changes_vectors_gives_way),
+        cmocka_unit_test(int8_is_another_identity_and_bf16_is_not),
+    };
+    vt_err err;
+    if (vt_vec_init(NULL, &err) != VT_OK)
+        return 1;
+    return cmocka_run_group_tests_name("clip_packed", tests, NULL, NULL);
+}

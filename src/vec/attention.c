@@ -80,21 +80,17 @@ typedef struct small_product {
 
 static void multiply_block(const vt_kernels *k, const small_product *p) {
     _Alignas(64) float sums[BLOCK][VT_PANEL];
-    const vt_product_kernels *f32 = &k->product[VT_PRECISION_F32];
     for (size_t c = 0; c < p->n; c += VT_PANEL) {
         size_t n = p->n - c < VT_PANEL ? p->n - c : VT_PANEL;
-        memset(sums, 0, sizeof sums);
-        for (size_t r = 0; r < p->rows; r += f32->tile_rows) {
-            vt_tile tile = {
-                .sum = sums[r],
-                .x = (const uint32_t *)(p->x + r * p->x_stride),
-                .w = (const uint32_t *)(p->panels + c * p->groups),
-                .x_stride = p->x_stride,
-                .rows = p->rows - r < f32->tile_rows ? p->rows - r : f32->tile_rows,
-                .groups = p->groups,
-            };
-            f32->tile(&tile);
-        }
+        vt_panel_product panel = {
+            .sum = sums,
+            .x = (const uint32_t *)p->x,
+            .w = (const uint32_t *)(p->panels + c * p->groups),
+            .x_stride = p->x_stride,
+            .rows = p->rows,
+            .groups = p->groups,
+        };
+        k->multiply[VT_PRECISION_F32](&panel);
         for (size_t r = 0; r < p->rows; r++) {
             memcpy(p->out + r * p->out_stride + c, sums[r], n * sizeof(float));
         }

@@ -105,17 +105,15 @@ static uint16_t nearest_bf16(float x) {
     return (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-static void to_bf16(void *row, size_t n) {
-    const float *from = row;
-    unsigned char *to = row; /* below the numbers still to be read */
+static void to_bf16(void *row, const float *from, size_t n) {
+    unsigned char *to = row; /* where that is `from`: below the numbers still to be read */
     for (size_t i = 0; i < n; i++) {
         uint16_t narrow = nearest_bf16(from[i]);
         memcpy(to + i * sizeof narrow, &narrow, sizeof narrow);
     }
 }
 
-static float to_int8(void *row, size_t n) {
-    const float *from = row;
+static float to_int8(void *row, const float *from, size_t n) {
     unsigned char *to = row;
     float most = 0;
     for (size_t i = 0; i < n && isfinite(most); i++) {
@@ -129,49 +127,46 @@ static float to_int8(void *row, size_t n) {
 }
 
 /* Without prefetching: at this speed the hardware's own is ahead enough. The sums of a row are
- * copied to where the compiler knows that nothing else points. */
-static void tile_f32(const vt_tile *t) {
-    for (size_t r = 0; r < t->rows; r++) {
-        const float *x = (const float *)(t->x + r * t->x_stride), *w = (const float *)t->w;
-        float sums[VT_PANEL], *sum = (float *)t->sum + r * VT_PANEL;
-        memcpy(sums, sum, sizeof sums);
-        for (size_t g = 0; g < t->groups; g++, w += VT_PANEL) {
+ * kept where the compiler knows that nothing else points. */
+static void multiply_f32(const vt_panel_product *p) {
+    for (size_t r = 0; r < p->rows; r++) {
+        const float *x = (const float *)(p->x + r * p->x_stride), *w = (const float *)p->w;
+        float sums[VT_PANEL] = {0};
+        for (size_t g = 0; g < p->groups; g++, w += VT_PANEL) {
             for (size_t c = 0; c < VT_PANEL; c++) {
                 sums[c] += x[g] * w[c];
             }
         }
-        memcpy(sum, sums, sizeof sums);
+        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
     }
 }
 
-static void tile_bf16(const vt_tile *t) {
-    for (size_t r = 0; r < t->rows; r++) {
-        const uint32_t *x = t->x + r * t->x_stride, *w = t->w;
-        float sums[VT_PANEL], *sum = (float *)t->sum + r * VT_PANEL;
-        memcpy(sums, sum, sizeof sums);
-        for (size_t g = 0; g < t->groups; g++, w += VT_PANEL) {
+static void multiply_bf16(const vt_panel_product *p) {
+    for (size_t r = 0; r < p->rows; r++) {
+        const uint32_t *x = p->x + r * p->x_stride, *w = p->w;
+        float sums[VT_PANEL] = {0};
+        for (size_t g = 0; g < p->groups; g++, w += VT_PANEL) {
             float low = float_of_bits(x[g] << 16), high = float_of_bits(x[g] & 0xFFFF0000u);
             for (size_t c = 0; c < VT_PANEL; c++) {
                 sums[c] += low * float_of_bits(w[c] << 16);
                 sums[c] += high * float_of_bits(w[c] & 0xFFFF0000u);
             }
         }
-        memcpy(sum, sums, sizeof sums);
+        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
     }
 }
 
-static void tile_int8(const vt_tile *t) {
-    for (size_t r = 0; r < t->rows; r++) {
-        const uint8_t *x = (const uint8_t *)(t->x + r * t->x_stride);
-        const int8_t *w = (const int8_t *)t->w;
-        int32_t sums[VT_PANEL], *sum = (int32_t *)t->sum + r * VT_PANEL;
-        memcpy(sums, sum, sizeof sums);
-        for (size_t g = 0; g < t->groups; g++, w += 4 * VT_PANEL) {
+static void multiply_int8(const vt_panel_product *p) {
+    for (size_t r = 0; r < p->rows; r++) {
+        const uint8_t *x = (const uint8_t *)(p->x + r * p->x_stride);
+        const int8_t *w = (const int8_t *)p->w;
+        int32_t sums[VT_PANEL] = {0};
+        for (size_t g = 0; g < p->groups; g++, w += 4 * VT_PANEL) {
             for (size_t c = 0; c < 4 * VT_PANEL; c++) {
                 sums[c / 4] += x[4 * g + c % 4] * w[c];
             }
         }
-        memcpy(sum, sums, sizeof sums);
+        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
     }
 }
 
@@ -195,10 +190,12 @@ static float activate(float x, vt_act act) {
     return x;
 }
 
-static void finish(float *y, const float *sum, const float *bias, const float *residual,
-                   vt_act act) {
-    for (size_t c = 0; c < VT_PANEL; c++) {
-        y[c] = activate(sum[c] + bias[c], act) + residual[c];
+static void finish(const vt_finish *f) {
+    for (size_t r = 0; r < f->rows; r++) {
+        for (size_t c = 0; c < VT_PANEL; c++) {
+            float v = activate(f->sum[r * VT_PANEL + c] + f->bias[c], f->act);
+            f->y[r * f->y_stride + c] = v + f->residual[r * f->residual_stride + c];
+        }
     }
 }
 
@@ -210,9 +207,9 @@ const vt_kernels vt_kernels_scalar = {
     .from_bf16 = from_bf16,
     .softmax = softmax,
     .layer_norm = layer_norm,
-    .product = {[VT_PRECISION_F32] = {4, tile_f32},
-                [VT_PRECISION_BF16] = {4, tile_bf16},
-                [VT_PRECISION_INT8] = {4, tile_int8}},
+    .multiply = {[VT_PRECISION_F32] = multiply_f32,
+                 [VT_PRECISION_BF16] = multiply_bf16,
+                 [VT_PRECISION_INT8] = multiply_int8},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .from_int8 = from_int8,

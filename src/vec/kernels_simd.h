@@ -18,7 +18,7 @@
  * An instruction set that multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
- * and one with a better tile for them TILE_NARROW(precision, t), and NARROW_ROWS, its rows.
+ * and one with a better way to multiply them MULTIPLY_BF16 and MULTIPLY_INT8, of vt_multiply_fn.
  *
  * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
  * the auto-vectoriser (it may not reorder sums without -ffast-math, and that flag breaks NaN).
@@ -271,9 +271,8 @@ INLINE vu16 nearest_bf16(vf v) {
     return __builtin_convertvector((vu)pick(v == v, (vf)rounded, (vf)quiet), vu16);
 }
 
-/* Narrow numbers are written below the wide ones still to be read. */
-static void to_bf16(void *row, size_t n) {
-    const float *from = row;
+/* Where `row` is `from`, narrow numbers are written below the wide ones still to be read. */
+static void to_bf16(void *row, const float *from, size_t n) {
     unsigned char *to = row;
     size_t i = 0, rest = n % VF;
     for (; i + VF <= n; i += VF) {
@@ -319,8 +318,7 @@ static float largest_magnitude(const float *x, size_t n) {
     return result;
 }
 
-static float to_int8(void *row, size_t n) {
-    const float *from = row;
+static float to_int8(void *row, const float *from, size_t n) {
     unsigned char *to = row;
     float most = largest_magnitude(from, n);
     vf inverse = vf_set1(most > 0 ? 127 / most : 0);
@@ -337,17 +335,6 @@ static float to_int8(void *row, size_t n) {
 }
 
 /* ---- matrix product --------------------------------------------------------------------- */
-
-/* Weights are read once for a whole product, so the caches never have them; asking for the next
- * run while this one is computed made the layers of an image 1.5 times as fast. Past the end of
- * the weights it does no harm: a prefetch never faults. */
-INLINE void prefetch(const vt_tile *t, size_t group) {
-    size_t line = group / VT_GROUP_RUN * t->ahead_lines;
-    for (size_t i = 0; i < t->ahead_lines; i++) {
-        const char *at = (const char *)t->ahead + (line + i) * sizeof(uint32_t) * VT_LINE_WORDS;
-        __builtin_prefetch(at, 0, 2); /* for reading, into the L2 cache */
-    }
-}
 
 INLINE vi vi_load(const void *words) {
     vi v;
@@ -389,17 +376,29 @@ INLINE vf multiply_words(vt_precision precision, vf sum, vf x, vf w) {
     return vf_fma(x, w, sum);
 }
 
-/* Words travel as floats whatever they hold: sums typed as integers gcc 12 copies at every step,
- * and spills. Nothing but the words above computes with them, and a move changes no bits. */
+/* A block of rows by a run of inputs: adds to the sums, which are kept in memory between runs. */
+typedef struct tile {
+    float *sum;
+    const float *x, *w;
+    size_t x_stride, rows, groups;
+    const float *ahead; /* weights that are wanted soon */
+    size_t ahead_lines; /* of VT_LINE_WORDS, for every VT_GROUP_RUN groups */
+} tile;
+
+#define RUN_GROUPS 256 /* of one run: 32 KB of weights, which stay in the L1 cache */
+
 /* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
  * run, each step loading TILE_VECTORS vectors of weights and one word a row. `rows` and
  * `precision` are constants at every call, so the loops over rows unroll and no sum touches
- * memory. The tile covers the panel from `column` on. */
-INLINE void tile_columns(const vt_tile *t, size_t column, vt_precision precision,
-                         const size_t rows) {
+ * memory. The tile covers the panel from `column` on.
+ *
+ * Words travel as floats whatever they hold: sums typed as integers gcc 12 copies at every step,
+ * and spills. Nothing but the words above computes with them, and a move changes no bits. */
+INLINE void add_columns(const tile *t, size_t column, vt_precision precision, const size_t rows) {
     vf s[TILE_ROWS][TILE_VECTORS];
-    float *sum = (float *)t->sum + column;
-    const float *x = (const float *)t->x, *w = (const float *)t->w + column;
+    float *sum = t->sum + column;
+    const float *x = t->x, *w = t->w + column;
+    vt_ahead ahead = {(const char *)t->ahead, 0};
     for (size_t r = 0; r < rows; r++) {
         for (size_t v = 0; v < TILE_VECTORS; v++) {
             s[r][v] = vf_load(sum + r * VT_PANEL + v * VF);
@@ -416,9 +415,7 @@ INLINE void tile_columns(const vt_tile *t, size_t column, vt_precision precision
                 s[r][v] = multiply_words(precision, s[r][v], input, weights[v]);
             }
         }
-        if (g % VT_GROUP_RUN == 0) {
-            prefetch(t, g);
-        }
+        vt_ask_ahead(&ahead, t->ahead_lines);
     }
     for (size_t r = 0; r < rows; r++) {
         for (size_t v = 0; v < TILE_VECTORS; v++) {
@@ -430,10 +427,10 @@ INLINE void tile_columns(const vt_tile *t, size_t column, vt_precision precision
 /* Counts that this tile does not have are never asked for, but have to compile: hence the 1. */
 #define TILE_CASE(n)                                                                               \
     case (n):                                                                                      \
-        tile_columns(t, c, precision, (n) <= TILE_ROWS ? (n) : 1);                                 \
+        add_columns(t, c, precision, (n) <= TILE_ROWS ? (n) : 1);                                  \
         break;
 
-INLINE void tile_rows(const vt_tile *t, vt_precision precision) {
+INLINE void add_tile(const tile *t, vt_precision precision) {
     assert(t->rows >= 1 && t->rows <= TILE_ROWS);
     for (size_t c = 0; c < VT_PANEL; c += TILE_VECTORS * VF) {
         switch (t->rows) {
@@ -454,22 +451,49 @@ INLINE void tile_rows(const vt_tile *t, vt_precision precision) {
     }
 }
 
-#ifndef TILE_NARROW
-#define TILE_NARROW(precision, t) tile_rows(t, precision)
-#define NARROW_ROWS               TILE_ROWS
+/* Runs outside, blocks of rows inside: a run of weights comes from memory once and from the cache
+ * for every further block. Each block asks for its share of the weights behind the run. */
+INLINE void multiply_panel(const vt_panel_product *p, vt_precision precision) {
+    const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
+    const size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / blocks;
+    memset(p->sum, 0, p->rows * VT_PANEL * sizeof(float));
+    for (size_t g = 0; g < p->groups; g += RUN_GROUPS) {
+        size_t groups = p->groups - g < RUN_GROUPS ? p->groups - g : RUN_GROUPS;
+        const float *w = (const float *)p->w + g * VT_PANEL;
+        for (size_t b = 0; b < blocks; b++) {
+            size_t row = vt_part_start(p->rows, blocks, b);
+            tile t = {
+                .sum = (float *)p->sum + row * VT_PANEL,
+                .x = (const float *)p->x + row * p->x_stride + g,
+                .w = w,
+                .x_stride = p->x_stride,
+                .rows = vt_part_start(p->rows, blocks, b + 1) - row,
+                .groups = groups,
+                .ahead =
+                    w + groups * VT_PANEL + b * lines * (groups / VT_GROUP_RUN) * VT_LINE_WORDS,
+                .ahead_lines = lines,
+            };
+            add_tile(&t, precision);
+        }
+    }
+}
+
+static void multiply_f32(const vt_panel_product *p) {
+    multiply_panel(p, VT_PRECISION_F32);
+}
+
+#ifndef MULTIPLY_BF16
+#define MULTIPLY_BF16 multiply_bf16
+#define MULTIPLY_INT8 multiply_int8
+
+static void multiply_bf16(const vt_panel_product *p) {
+    multiply_panel(p, VT_PRECISION_BF16);
+}
+
+static void multiply_int8(const vt_panel_product *p) {
+    multiply_panel(p, VT_PRECISION_INT8);
+}
 #endif
-
-static void tile_f32(const vt_tile *t) {
-    tile_rows(t, VT_PRECISION_F32);
-}
-
-static void tile_bf16(const vt_tile *t) {
-    TILE_NARROW(VT_PRECISION_BF16, t);
-}
-
-static void tile_int8(const vt_tile *t) {
-    TILE_NARROW(VT_PRECISION_INT8, t);
-}
 
 static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
     float *words = sum;
@@ -480,11 +504,14 @@ static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale
     }
 }
 
-static void finish(float *y, const float *sum, const float *bias, const float *residual,
-                   vt_act act) {
+static void finish(const vt_finish *f) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
-        vf v = activate(vf_load(sum + c) + vf_load(bias + c), act);
-        vf_store(y + c, v + vf_load(residual + c));
+        vf bias = vf_load(f->bias + c);
+        for (size_t r = 0; r < f->rows; r++) {
+            vf v = activate(vf_load(f->sum + r * VT_PANEL + c) + bias, f->act);
+            vf_store(f->y + r * f->y_stride + c,
+                     v + vf_load(f->residual + r * f->residual_stride + c));
+        }
     }
 }
 
@@ -499,9 +526,9 @@ const vt_kernels KERNELS = {
     .from_bf16 = from_bf16,
     .softmax = softmax,
     .layer_norm = layer_norm,
-    .product = {[VT_PRECISION_F32] = {TILE_ROWS, tile_f32},
-                [VT_PRECISION_BF16] = {NARROW_ROWS, tile_bf16},
-                [VT_PRECISION_INT8] = {NARROW_ROWS, tile_int8}},
+    .multiply = {[VT_PRECISION_F32] = multiply_f32,
+                 [VT_PRECISION_BF16] = MULTIPLY_BF16,
+                 [VT_PRECISION_INT8] = MULTIPLY_INT8},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .from_int8 = from_int8,

@@ -5,9 +5,8 @@
  * VT_PANEL output columns, input-major inside the panel; a kernel then reads one contiguous stream
  * of weights and keeps its sums in registers. The inputs are few rows (5 of a short text, 50 of an
  * image). They are made ready first, each row once: normalised, rounded to the precision of the
- * weights, padded, in the caller's scratch. One piece of work is then a panel by up to GROUP_ROWS
- * rows; its loop over runs of inputs is the outer one, so that a run of weights comes from memory
- * once and from the cache for every further row.
+ * weights, padded, in the caller's scratch. One piece of work is then a panel by up to
+ * VT_GROUP_ROWS rows.
  *
  * Rejected: summing runs straight into y (y may be the residual too); reading inputs where they lie
  * (rows a multiple of 4 KB apart share one set of the L1 cache); rounding inputs in every piece
@@ -23,7 +22,6 @@
 
 typedef struct product {
     const vt_kernels *k;
-    const vt_product_kernels *p;
     const vt_mat *w;
     const vt_mat_mul_args *args;
     uint32_t *x;       /* [rows][x_stride], inputs made ready */
@@ -52,13 +50,14 @@ static void ready_row(const product *p, size_t r) {
     uint32_t *to = p->x + r * p->x_stride;
     if (p->args->norm) {
         p->k->layer_norm((float *)to, from, n_in, p->args->norm);
-    } else {
-        memcpy(to, from, n_in * sizeof *from);
+        from = (const float *)to;
     }
     if (p->w->precision == VT_PRECISION_BF16) {
-        p->k->to_bf16(to, n_in);
+        p->k->to_bf16(to, from, n_in);
     } else if (p->w->precision == VT_PRECISION_INT8) {
-        p->row_scales[r] = p->k->to_int8(to, n_in);
+        p->row_scales[r] = p->k->to_int8(to, from, n_in);
+    } else if (from != (const float *)to) {
+        memcpy(to, from, n_in * sizeof *from);
     }
     size_t per_word = vt_inputs_per_word(p->w->precision);
     size_t used = n_in * sizeof(uint32_t) / per_word;
@@ -75,71 +74,72 @@ static void ready_range(void *ctx, size_t begin, size_t end) {
 
 /* What one call of multiply computes: a panel by one group of rows. */
 typedef struct piece {
-    size_t row, rows; /* rows <= GROUP_ROWS */
-    size_t panel;
-    const uint32_t *words; /* of the panel */
+    size_t row, rows; /* rows <= VT_GROUP_ROWS */
+    size_t column;    /* the panel's first */
+    const uint32_t *words;
 } piece;
 
 typedef struct piece_sums {
-    _Alignas(64) float of[GROUP_ROWS][VT_PANEL];
+    _Alignas(64) float of[VT_GROUP_ROWS][VT_PANEL];
 } piece_sums;
 
-/* The epilogue of one row of one panel; the last panel of a matrix may be narrower. */
-static void finish_row(const product *p, size_t row, size_t column, const float *sum) {
-    static const float zeros[VT_PANEL];
-    const vt_mat_mul_args *a = p->args;
-    size_t at = row * a->y_stride + column;
-    const float *bias = a->bias ? a->bias + column : zeros;
-    const float *residual = a->residual ? a->residual + at : zeros;
-    size_t width = p->w->n_out - column;
-    if (width >= VT_PANEL) {
-        p->k->finish(a->y + at, sum, bias, residual, a->act);
-        return;
+/* The epilogue of the last panel of a matrix, which may be narrower than VT_PANEL: row by row. */
+static void finish_narrow(const product *p, const piece *at, vt_finish f) {
+    const size_t width = p->w->n_out - at->column;
+    float y[VT_PANEL], bias[VT_PANEL] = {0}, residual[VT_PANEL] = {0};
+    vt_finish one = f;
+    one.y = y;
+    one.bias = bias;
+    one.residual = residual;
+    one.rows = 1;
+    memcpy(bias, f.bias, width * sizeof *bias);
+    for (size_t r = 0; r < at->rows; r++) {
+        one.sum = f.sum + r * VT_PANEL;
+        memcpy(residual, f.residual + r * f.residual_stride, width * sizeof *residual);
+        p->k->finish(&one);
+        memcpy(f.y + r * f.y_stride, y, width * sizeof *y);
     }
-    float narrow_y[VT_PANEL], narrow_bias[VT_PANEL] = {0}, narrow_residual[VT_PANEL] = {0};
-    memcpy(narrow_bias, bias, width * sizeof(float));
-    memcpy(narrow_residual, residual, width * sizeof(float));
-    p->k->finish(narrow_y, sum, narrow_bias, narrow_residual, a->act);
-    memcpy(a->y + at, narrow_y, width * sizeof(float));
 }
 
-/* Adds one run of inputs to the sums of a piece, a block of rows after the other. Each block
- * prefetches its share of the weights behind the run: the next one, or that of the next panel. */
-static void add_run(const product *p, const piece *at, size_t group, piece_sums *sums) {
-    size_t blocks = (at->rows + p->p->tile_rows - 1) / p->p->tile_rows;
-    size_t left = p->groups - group, groups = left < VT_TILE_GROUPS ? left : VT_TILE_GROUPS;
-    size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / blocks;
-    size_t block_lines = groups / VT_GROUP_RUN * lines;
-    const uint32_t *w = at->words + group * VT_PANEL, *behind = w + groups * VT_PANEL;
-    for (size_t b = 0; b < blocks; b++) {
-        size_t row = vt_part_start(at->rows, blocks, b);
-        vt_tile tile = {
-            .sum = sums->of[row],
-            .x = p->x + (at->row + row) * p->x_stride + group,
-            .w = w,
-            .x_stride = p->x_stride,
-            .rows = vt_part_start(at->rows, blocks, b + 1) - row,
-            .groups = groups,
-            .ahead = behind + b * block_lines * VT_LINE_WORDS,
-            .ahead_lines = lines,
-        };
-        p->p->tile(&tile);
+static void finish(const product *p, const piece *at, const piece_sums *sums) {
+    static const float zeros[VT_PANEL];
+    const vt_mat_mul_args *a = p->args;
+    const size_t offset = at->row * a->y_stride + at->column;
+    const vt_finish f = {
+        .y = a->y + offset,
+        .sum = sums->of[0],
+        .bias = a->bias ? a->bias + at->column : zeros,
+        .residual = a->residual ? a->residual + offset : zeros,
+        .rows = at->rows,
+        .y_stride = a->y_stride,
+        .residual_stride = a->residual ? a->y_stride : 0,
+        .act = a->act,
+    };
+    if (p->w->n_out - at->column >= VT_PANEL) {
+        p->k->finish(&f);
+    } else {
+        finish_narrow(p, at, f);
     }
 }
 
 static void multiply(const product *p, const piece *at) {
     piece_sums sums;
-    memset(sums.of, 0, at->rows * sizeof sums.of[0]);
-    for (size_t group = 0; group < p->groups; group += VT_TILE_GROUPS) {
-        add_run(p, at, group, &sums);
-    }
-    const void *columns = at->words + p->groups * VT_PANEL;
-    for (size_t r = 0; r < at->rows; r++) {
-        if (p->w->precision == VT_PRECISION_INT8) {
+    const vt_panel_product panel = {
+        .sum = sums.of,
+        .x = p->x + at->row * p->x_stride,
+        .w = at->words,
+        .x_stride = p->x_stride,
+        .rows = at->rows,
+        .groups = p->groups,
+    };
+    p->k->multiply[p->w->precision](&panel);
+    if (p->w->precision == VT_PRECISION_INT8) {
+        const void *columns = at->words + p->groups * VT_PANEL;
+        for (size_t r = 0; r < at->rows; r++) {
             p->k->from_int8(sums.of[r], columns, p->row_scales[at->row + r]);
         }
-        finish_row(p, at->row + r, at->panel * VT_PANEL, sums.of[r]);
     }
+    finish(p, at, &sums);
 }
 
 static size_t panel_count(const vt_mat *m) {
@@ -157,7 +157,7 @@ static void multiply_range(void *ctx, size_t begin, size_t end) {
         piece at = {
             .row = row,
             .rows = vt_part_start(p->args->rows, p->n_groups, group + 1) - row,
-            .panel = panel,
+            .column = panel * VT_PANEL,
             .words = panels + panel * vt_panel_words(p->w),
         };
         multiply(p, &at);
@@ -171,13 +171,12 @@ void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool) {
     const vt_kernels *k = vt_vec_kernels();
     product p = {
         .k = k,
-        .p = &k->product[w->precision],
         .w = w,
         .args = args,
         .x = (uint32_t *)args->scratch,
         .groups = vt_mat_groups(w),
         .x_stride = row_stride(w->n_in),
-        .n_groups = (args->rows + GROUP_ROWS - 1) / GROUP_ROWS,
+        .n_groups = (args->rows + VT_GROUP_ROWS - 1) / VT_GROUP_ROWS,
     };
     p.row_scales = args->scratch + args->rows * p.x_stride;
     vt_pool_for(pool, args->rows, 1 + STAGING_WORTH / w->n_in, ready_range, &p);

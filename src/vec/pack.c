@@ -121,7 +121,7 @@ static void pack_column(const vt_mat *m, const vt_mat_part *part, const unsigned
         load_weights(part, row, i, n, run);
         memset(run + n, 0, (PACK_RUN - n) * sizeof *run);
         if (m->precision == VT_PRECISION_BF16) {
-            vt_vec_kernels()->to_bf16(run, PACK_RUN);
+            vt_vec_kernels()->to_bf16(run, run, PACK_RUN);
         } else if (m->precision == VT_PRECISION_INT8) {
             sum += round_to_int8(run, n, inverse);
         }

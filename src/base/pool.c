@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ enum {
     SPIN_PAUSES = 16, /* between two looks at the clock */
     GIVE_WAY_NS = 50000000,
     WORKERS_MAX = 1023,
+    BACKGROUND_NICE = 10,
 };
 
 /* The gate's bits. */
@@ -75,7 +77,7 @@ struct vt_pool {
     pthread_t *workers;
 };
 
-/* ---- sleeping ----------------------------------------------------------------------------- */
+/* ---- sleeping ------------------------------------------------------------------------ */
 
 /* Sleeps while *word is value; ns 0: for ever. Returns for other reasons too: look again. */
 static void futex_wait(atomic_uint *word, unsigned value, uint64_t ns) {
@@ -113,7 +115,7 @@ static bool spin(vt_pool *p, condition holds, unsigned round) {
     return holds(p, round);
 }
 
-/* ---- the workers' side -------------------------------------------------------------------- */
+/* ---- the workers' side --------------------------------------------------------------- */
 
 static unsigned round_of(unsigned gate) {
     return gate / ONE_ROUND;
@@ -181,7 +183,7 @@ static void *work(void *arg) {
     return NULL;
 }
 
-/* ---- open and close ----------------------------------------------------------------------- */
+/* ---- open and close ------------------------------------------------------------------ */
 
 static unsigned processors(void) {
     cpu_set_t set;
@@ -235,7 +237,7 @@ unsigned vt_pool_threads(const vt_pool *p) {
     return p ? p->n_workers + 1 : 1;
 }
 
-/* ---- the caller's side -------------------------------------------------------------------- */
+/* ---- the caller's side --------------------------------------------------------------- */
 
 /* Four chunks a thread even out threads of unequal speed; the grain keeps them worth handing out.
  */
@@ -285,7 +287,7 @@ void vt_pool_for(vt_pool *p, size_t n, size_t grain, vt_pool_fn fn, void *ctx) {
     atomic_store_explicit(&p->busy, false, memory_order_release);
 }
 
-/* ---- making room -------------------------------------------------------------------------- */
+/* ---- making room --------------------------------------------------------------------- */
 
 void vt_pool_enter(vt_pool *p) {
     if (p)
@@ -311,4 +313,10 @@ void vt_pool_give_way(vt_pool *p) {
         now = vt_now_ns();
     }
     atomic_fetch_sub(&p->giving_way, 1);
+}
+
+/* That it may be refused changes nothing but the pace of the others. On Linux priorities are of
+ * threads. */
+void vt_thread_background(void) {
+    (void)!setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
 }

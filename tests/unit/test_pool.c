@@ -21,7 +21,7 @@ static vt_pool *pool_of(unsigned threads) {
     return pool;
 }
 
-/* ---- loops ---------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------- */
 
 static void count_each(void *ctx, size_t begin, size_t end) {
     atomic_int *counts = ctx;
@@ -132,8 +132,7 @@ static void open_and_close_with_and_without_loops(void **state) {
     vt_pool_close(NULL);
 }
 
-/* ---- making room ------------------------------------------------------------------------------
- */
+/* ---- making room --------------------------------------------------------------------- */
 
 enum { BOUND_MS = 50 };
 

@@ -1,7 +1,8 @@
-/* cache: answers already given. In-process LRU with a time to live and a byte budget, and single
- * flight: of several threads that ask for the same key at once, one computes and the others wait
- * for its answer. Keys are hashes over everything that changes the answer; the caller puts the
- * catalogue's generation among it, so a cached answer is never stale. Thread-safe. */
+/* cache: what was computed already: answers, and vectors of queries, as bytes by key. In-process
+ * LRU with a time to live and a byte budget, and single flight: of several threads that ask for the
+ * same key at once, one computes and the others wait for its answer. Keys are hashes over
+ * everything that changes the answer; the caller puts the catalogue's generation among it where it
+ * matters, so a cached answer is never stale. Thread-safe. */
 #ifndef VT_CACHE_H
 #define VT_CACHE_H
 
@@ -18,6 +19,8 @@ void vt_answer_retain(vt_answer *a);
 void vt_answer_release(vt_answer *a); /* NULL allowed; the last one frees */
 
 typedef struct vt_cache vt_cache;
+
+#define VT_CACHE_FOREVER UINT32_MAX /* ttl_s of what never changes (136 years) */
 
 typedef struct vt_cache_options {
     size_t max_bytes;         /* keys, answers and bookkeeping together; 0 stores nothing, and

@@ -18,8 +18,9 @@ const vt_option_row vt_option_rows[OPT_COUNT] = {
                      SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
     [OPT_WORKERS] = {"workers", "N", "0", "requests or lines worked on at once, 0 = a fit number",
                      SCOPE_SETTING, CMD_SERVE | CMD_IMPORT},
-    [OPT_ISA] = {"isa", "NAME", "auto", "kernels: auto, amx, avx512_bf16, avx512, avx2, neon, scalar",
-                 SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
+    [OPT_ISA] = {"isa", "NAME", "auto",
+                 "kernels: auto, amx, avx512_bf16, avx512, avx2, neon, scalar", SCOPE_SETTING,
+                 CMD_CATALOGUE | CMD_MODEL},
     [OPT_PRECISION] = {"precision", "NAME", "auto",
                        "weights as f32, bf16 or int8; auto: bf16 where the machine multiplies it",
                        SCOPE_SETTING, CMD_CATALOGUE | CMD_MODEL},
@@ -30,6 +31,8 @@ const vt_option_row vt_option_rows[OPT_COUNT] = {
                       CMD_SERVE},
     [OPT_CACHE_TTL] = {"cache-ttl", "SECONDS", "3600", "how long an answer is kept", SCOPE_SETTING,
                        CMD_SERVE},
+    [OPT_VECTOR_CACHE_MB] = {"vector-cache-mb", "N", "16",
+                             "cache of queries' vectors in MB, 0 = none", SCOPE_SETTING, CMD_SERVE},
     [OPT_LOG_LEVEL] = {"log-level", "LEVEL", "info", "debug, info, warn or error", SCOPE_SETTING,
                        CMD_CATALOGUE},
     [OPT_LOG_FORMAT] = {"log-format", "NAME", "auto", "text, json, or auto (text on a terminal)",
@@ -231,7 +234,7 @@ static vt_status split_list(vt_options *o, const char *text, vt_err *err) {
 }
 
 vt_status vt_options_engine(vt_options *o, vt_engine_options *out, vt_err *err) {
-    uint64_t threads, mb = 0, ttl = 0;
+    uint64_t threads, mb = 0, ttl = 0, vector_mb = 0;
     vt_status s;
     vt_engine_defaults(out);
     out->data_dir = o->value[OPT_DATA];
@@ -246,11 +249,14 @@ vt_status vt_options_engine(vt_options *o, vt_engine_options *out, vt_err *err) 
         s = vt_options_number(o, OPT_CACHE_MB, 1u << 20, &mb, err);
     if (s == VT_OK && o->value[OPT_CACHE_TTL])
         s = vt_options_number(o, OPT_CACHE_TTL, 365 * 86400, &ttl, err);
+    if (s == VT_OK && o->value[OPT_VECTOR_CACHE_MB])
+        s = vt_options_number(o, OPT_VECTOR_CACHE_MB, 1u << 20, &vector_mb, err);
     if (s == VT_OK && o->value[OPT_FETCH_ALLOW])
         s = split_list(o, o->value[OPT_FETCH_ALLOW], err);
     out->threads = (unsigned)threads;
     out->cache_bytes = (size_t)mb * 1000000;
     out->cache_ttl_s = (uint32_t)ttl;
+    out->vector_cache_bytes = (size_t)vector_mb * 1000000;
     out->fetch_allow = o->list;
     return s;
 }

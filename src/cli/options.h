@@ -36,6 +36,7 @@ typedef enum vt_option {
     OPT_FETCH_ALLOW,
     OPT_CACHE_MB,
     OPT_CACHE_TTL,
+    OPT_VECTOR_CACHE_MB,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_CONFIG,

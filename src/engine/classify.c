@@ -62,8 +62,11 @@ static vt_status vector_of(vt_engine *e, const json_t *request, const void *imag
     vt_status s;
     vt_picture_init(&picture);
     s = vt_picture_take(e, request, image, len, &picture, err);
-    if (s == VT_OK)
-        s = vt_picture_encode(e, &picture, vt_picture_field(request, image), vector, err);
+    if (s == VT_OK) {
+        vt_pool_enter(e->pool);
+        s = vt_picture_vector(e, &picture, vt_picture_field(request, image), vector, err);
+        vt_pool_leave(e->pool);
+    }
     vt_picture_release(&picture);
     return s;
 }

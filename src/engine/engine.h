@@ -20,9 +20,10 @@ typedef struct vt_engine_options {
     const char *const *fetch_allow; /* see vt_net_options.allow; NULL: public addresses only */
     size_t cache_bytes;             /* answer cache; 0 turns it off */
     uint32_t cache_ttl_s;
+    size_t vector_cache_bytes; /* cache of queries' vectors; 0 turns it off */
 } vt_engine_options;
 
-void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, the rest zero */
+void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, 16 MiB, the rest zero */
 
 /* Loads model, catalogue and index, one log line a stage with counts, sizes and seconds, and runs
  * one inference of each tower, so that the first query is as fast as the next. */
@@ -45,8 +46,9 @@ vt_status vt_engine_ingest(vt_engine *e, const json_t *product, const void *imag
 
 /* ---- many products come in -------------------------------------------------------------- */
 
-/* A pipeline over vt_engine_ingest: lines are fed in order, worked on by several threads, and
- * their results told in the order they were fed. */
+/* vt_engine_ingest for many, as a pipeline in the bulk lane, where it makes room for queries: lines
+ * are fed in order, worked on by several threads, and their results told in the order they were
+ * fed. */
 typedef struct vt_import vt_import;
 
 typedef struct vt_import_line {
@@ -65,7 +67,8 @@ typedef struct vt_import_options {
     const char *image_dir; /* not NULL: a line's "image" is a path, relative to this folder, or an
                             * http(s) URL; NULL: it is base64 (never a path: lines from the network
                             * must not read the server's files) */
-    unsigned workers;      /* 0: a sensible number */
+    unsigned workers;      /* lines whose pictures are read or downloaded at once; 0: a sensible
+                            * number */
     vt_import_fn fn;
     void *ctx;
 } vt_import_options;

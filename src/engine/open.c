@@ -1,10 +1,12 @@
 /* The one place where the rooms are put together, and the start-up log: one line a stage with its
  * counts, sizes and seconds, as the shop's operators watch for. Everything loads here, nothing
  * lazily: the first query is as fast as the next. */
-#include "engine/state.h"
+#include "engine/bulk.h"
+#include "engine/texts.h"
 
 void vt_engine_defaults(vt_engine_options *o) {
-    *o = (vt_engine_options){.cache_bytes = 64u << 20, .cache_ttl_s = 3600};
+    *o = (vt_engine_options){
+        .cache_bytes = 64u << 20, .cache_ttl_s = 3600, .vector_cache_bytes = 16u << 20};
 }
 
 static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *err) {
@@ -78,8 +80,14 @@ static vt_status warm_up(vt_engine *e, vt_err *err) {
     return s;
 }
 
+static vt_status open_caches(vt_engine *e, const vt_engine_options *o, vt_err *err) {
+    vt_cache_options answers = {.max_bytes = o->cache_bytes, .ttl_s = o->cache_ttl_s};
+    vt_cache_options vectors = {.max_bytes = o->vector_cache_bytes, .ttl_s = VT_CACHE_FOREVER};
+    vt_status s = vt_cache_open(&answers, &e->cache, err);
+    return s == VT_OK ? vt_cache_open(&vectors, &e->vectors, err) : s;
+}
+
 static vt_status open_rest(vt_engine *e, const vt_engine_options *o, vt_err *err) {
-    vt_cache_options cache = {.max_bytes = o->cache_bytes, .ttl_s = o->cache_ttl_s};
     vt_net_options net;
     vt_status s;
     vt_net_defaults(&net);
@@ -88,7 +96,9 @@ static vt_status open_rest(vt_engine *e, const vt_engine_options *o, vt_err *err
     if (sem_init(&e->decoders, 0, vt_pool_threads(e->pool)) != 0)
         return vt_fail(err, VT_E_INTERNAL, "cannot make a semaphore");
     e->decoders_ready = true;
-    s = vt_cache_open(&cache, &e->cache, err);
+    s = open_caches(e, o, err);
+    if (s == VT_OK)
+        s = vt_texts_open(vt_encode_texts, e, vt_clip_describe(e->clip)->dim, &e->texts, err);
     if (s == VT_OK)
         s = vt_categories_open(&e->categories, err);
     return s == VT_OK ? vt_net_open(&net, &e->net, err) : s;
@@ -108,6 +118,8 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
         s = open_rest(e, o, err);
     if (s == VT_OK && o->data_dir)
         s = open_catalogue(e, o, err);
+    if (s == VT_OK && e->catalog)
+        s = vt_bulk_open(e, vt_pool_threads(e->pool), &e->bulk, err);
     if (s == VT_OK)
         s = warm_up(e, err);
     if (s != VT_OK) {
@@ -121,9 +133,12 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
 void vt_engine_close(vt_engine *e) {
     if (!e)
         return;
+    vt_bulk_close(e->bulk);
     vt_categories_close(e->categories);
     vt_catalog_close(e->catalog);
     vt_net_close(e->net);
+    vt_texts_close(e->texts);
+    vt_cache_close(e->vectors);
     vt_cache_close(e->cache);
     vt_clip_close(e->clip);
     vt_pool_close(e->pool);

@@ -1,6 +1,7 @@
-/* A picture on its way in: bytes given, base64 or a URL, then pixels, then a vector. The number of
- * pictures in pixels at once is bounded by a semaphore, because each may take 50 megapixels;
- * bytes on the network are bounded by the number of callers. */
+/* A picture on its way in: bytes given, base64 or a URL, then pixels, then a vector. Of queries,
+ * the number of pictures in pixels at once is bounded by a semaphore, because each may take 50
+ * megapixels (of imports, by the threads of the bulk lane); bytes on the network are bounded by the
+ * number of callers. */
 #include "engine/state.h"
 
 #include <errno.h>
@@ -112,36 +113,34 @@ vt_status vt_picture_read_local(vt_engine *e, const char *dir, json_t *line, vt_
     return s == VT_OK ? s : vt_fail_field(err, s, "/image", "%s", why.text);
 }
 
-static vt_status to_pixels(const vt_picture *p, const vt_image_spec *spec, float **out,
-                           vt_err *err) {
+vt_status vt_picture_pixels(vt_engine *e, const uint8_t *bytes, size_t len, float *pixels,
+                            vt_err *err) {
     vt_image image = {0};
-    size_t side = spec->crop;
-    vt_status s = vt_image_decode(p->bytes, p->len, &image, err);
-    if (s != VT_OK)
-        return s;
-    *out = vt_alloc_aligned(3 * side * side, sizeof **out);
-    s = *out ? vt_image_preprocess(&image, spec, *out, err)
-             : vt_fail_nomem(err, 3 * side * side * sizeof **out);
+    vt_status s = vt_image_decode(bytes, len, &image, err);
+    if (s == VT_OK)
+        s = vt_image_preprocess(&image, &e->spec, pixels, err);
     vt_image_release(&image);
     return s;
 }
 
-vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, const char *field, float *out,
-                            vt_err *err) {
-    float *pixels = NULL;
+vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, float *out, vt_err *err) {
+    size_t side = e->spec.crop;
     uint64_t begun = vt_now_ns();
-    vt_err why;
+    float *pixels = vt_alloc_aligned(3 * side * side, sizeof *pixels);
     vt_status s;
+    if (!pixels)
+        return vt_fail_nomem(err, 3 * side * side * sizeof *pixels);
     while (sem_wait(&e->decoders) != 0 && errno == EINTR)
         ;
-    s = to_pixels(p, &e->spec, &pixels, &why);
-    if (s == VT_OK)
-        s = vt_clip_encode_image(e->clip, pixels, out, &why);
+    s = vt_picture_pixels(e, p->bytes, p->len, pixels, err);
     sem_post(&e->decoders);
+    if (s == VT_OK)
+        s = vt_clip_encode_images(e->clip, (const float *const[]){pixels}, 1, VT_LANE_QUERY, out,
+                                  err);
     free(pixels);
-    if (s != VT_OK)
-        return vt_fail_field(err, s, field, "%s", why.text);
-    atomic_fetch_add(&e->counters.images_encoded, 1);
-    atomic_fetch_add(&e->counters.image_ns, vt_now_ns() - begun);
-    return VT_OK;
+    if (s == VT_OK) {
+        atomic_fetch_add(&e->counters.images_encoded, 1);
+        atomic_fetch_add(&e->counters.image_ns, vt_now_ns() - begun);
+    }
+    return s;
 }

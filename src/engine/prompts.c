@@ -4,6 +4,8 @@
  * either and the other language's frames do not harm. */
 #include "engine/state.h"
 
+#include "engine/texts.h"
+
 static const char *const frames[][2] = {
     {"a photo of ", ""},   {"a picture of ", ", a product in a shop"},   {"", ""},
     {"une photo de ", ""}, {"une image de ", ", un article de magasin"},
@@ -23,42 +25,51 @@ static void write_words(const char *name, vt_buf *out) {
     }
 }
 
-static vt_status add_frame(vt_engine *e, const char *const frame[2], const char *words, float *one,
-                           float *sum, vt_err *err) {
+/* The frames around the words, one after the other in out; texts[i] points into it. */
+static vt_status write_frames(const char *words, vt_buf *out, vt_clip_text texts[N_FRAMES],
+                              vt_err *err) {
+    size_t begin[N_FRAMES + 1];
+    vt_status s;
+    for (size_t i = 0; i < N_FRAMES; i++) {
+        begin[i] = out->len;
+        vt_buf_printf(out, "%s%s%s", frames[i][0], words, frames[i][1]);
+    }
+    begin[N_FRAMES] = out->len;
+    s = vt_buf_status(out, "a prompt", err);
+    for (size_t i = 0; i < N_FRAMES && s == VT_OK; i++)
+        texts[i] = (vt_clip_text){out->data + begin[i], begin[i + 1] - begin[i]};
+    return s;
+}
+
+static vt_status mean_of_frames(vt_engine *e, const char *words, float *out, vt_err *err) {
     size_t dim = vt_clip_describe(e->clip)->dim;
-    uint64_t begun = vt_now_ns();
+    float *each = vt_alloc(N_FRAMES, dim * sizeof *each);
+    vt_clip_text texts[N_FRAMES];
     vt_buf text;
     vt_status s;
-    vt_buf_init(&text, VT_TEXT_QUERY_MAX * 2);
-    vt_buf_printf(&text, "%s%s%s", frame[0], words, frame[1]);
-    s = vt_buf_status(&text, "a prompt", err);
+    vt_buf_init(&text, VT_TEXT_QUERY_MAX * 2 * N_FRAMES);
+    s = each ? write_frames(words, &text, texts, err)
+             : vt_fail_nomem(err, N_FRAMES * dim * sizeof *each);
     if (s == VT_OK)
-        s = vt_clip_encode_text(e->clip, text.data, text.len, one, err);
-    for (size_t d = 0; d < dim && s == VT_OK; d++)
-        sum[d] += one[d];
-    atomic_fetch_add(&e->counters.texts_encoded, 1);
-    atomic_fetch_add(&e->counters.text_ns, vt_now_ns() - begun);
+        s = vt_texts_encode(e->texts, texts, N_FRAMES, each, err);
+    memset(out, 0, dim * sizeof *out);
+    for (size_t i = 0; i < N_FRAMES * dim && s == VT_OK; i++)
+        out[i % dim] += each[i];
+    if (s == VT_OK && vt_vec_normalize(out, dim) == 0)
+        s = vt_fail(err, VT_E_INTERNAL, "the words of a category have no finite vector");
     vt_buf_release(&text);
+    free(each);
     return s;
 }
 
 vt_status vt_prompt_vector(vt_engine *e, const char *name, float *out, vt_err *err) {
-    size_t dim = vt_clip_describe(e->clip)->dim;
-    float *one = vt_alloc(dim, sizeof *one);
     vt_buf words;
     vt_status s;
-    if (!one)
-        return vt_fail_nomem(err, dim * sizeof *one);
     vt_buf_init(&words, VT_TEXT_QUERY_MAX);
     write_words(name, &words);
     s = vt_buf_status(&words, "a category", err);
-    memset(out, 0, dim * sizeof *out);
-    for (size_t i = 0; i < N_FRAMES && s == VT_OK;
-         i++) /* a name of separators alone has no words */
-        s = add_frame(e, frames[i], words.len > 0 ? words.data : name, one, out, err);
-    if (s == VT_OK && vt_vec_normalize(out, dim) == 0)
-        s = vt_fail(err, VT_E_INTERNAL, "the words of a category have no finite vector");
+    if (s == VT_OK) /* a name of separators alone has no words */
+        s = mean_of_frames(e, words.len > 0 ? words.data : name, out, err);
     vt_buf_release(&words);
-    free(one);
     return s;
 }

@@ -40,10 +40,14 @@ static vt_status read_subject(vt_engine *e, const json_t *request, const void *i
     if (pictures + (text != NULL) > 1)
         return vt_fail(err, VT_E_INVALID,
                        "more than one of text_query, image and image_url: give exactly one");
-    if (text)
-        return read_text(text, q, err);
+    if (text) {
+        vt_status s = read_text(text, q, err);
+        return s == VT_OK ? vt_text_key(e, q->text, q->text_len, &q->subject, err) : s;
+    }
     q->picture_field = vt_picture_field(request, image);
-    return vt_picture_take(e, request, image, len, &q->picture, err);
+    vt_status s = vt_picture_take(e, request, image, len, &q->picture, err);
+    q->subject = vt_picture_key(&q->picture);
+    return s;
 }
 
 static vt_status read_top_k(const json_t *top_k, vt_query *q, vt_err *err) {
@@ -149,21 +153,9 @@ vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, 
     return s;
 }
 
-static vt_status add_tokens(vt_engine *e, const vt_query *q, vt_hasher *h, vt_err *err) {
-    size_t context = vt_clip_describe(e->clip)->context, n = 0;
-    uint32_t *ids = vt_alloc(context, sizeof *ids);
-    vt_status s = VT_OK;
-    if (!ids)
-        return vt_fail_nomem(err, context * sizeof *ids);
-    s = vt_clip_tokenize(e->clip, q->text, q->text_len, ids, context, &n, err);
-    vt_hasher_add(h, ids, n * sizeof *ids);
-    free(ids);
-    return s;
-}
-
 vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) {
     const vt_clip_info *model = vt_clip_describe(e->clip);
-    uint64_t numbers[] = {q->text != NULL, q->top_k, q->detect, vt_catalog_generation(e->catalog)};
+    uint64_t numbers[] = {q->top_k, q->detect, vt_catalog_generation(e->catalog)};
     vt_hasher *h = NULL;
     vt_buf filter;
     vt_status s;
@@ -176,13 +168,10 @@ vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *er
     if (s != VT_OK)
         goto done;
     vt_hasher_add(h, numbers, sizeof numbers);
+    vt_hasher_add(h, q->subject.bytes, sizeof q->subject.bytes);
     vt_hasher_add(h, model->identity.bytes, sizeof model->identity.bytes);
     vt_hasher_add(h, &filter.len, sizeof filter.len);
     vt_hasher_add(h, filter.data, filter.len);
-    if (q->text)
-        s = add_tokens(e, q, h, err);
-    else
-        vt_hasher_add(h, q->picture.hash.bytes, sizeof q->picture.hash.bytes);
 done:
     *out = vt_hasher_close(h);
     vt_buf_release(&filter);

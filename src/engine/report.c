@@ -1,5 +1,5 @@
 /* Looking around: one product, pages of products, collections, stats, metrics. */
-#include "engine/state.h"
+#include "engine/texts.h"
 
 static void write_product(const vt_product *p, vt_json *w) {
     char when[32];
@@ -117,7 +117,7 @@ typedef struct number {
     double value;
 } number;
 
-enum { N_NUMBERS = 24 };
+enum { N_NUMBERS = 32 };
 
 static double seconds(atomic_ullong *ns) {
     return (double)atomic_load(ns) / 1e9;
@@ -126,9 +126,10 @@ static double seconds(atomic_ullong *ns) {
 static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
     vt_engine_counters *c = &e->counters;
     vt_catalog_stats st;
-    vt_cache_stats ca;
+    vt_cache_stats ca, ve;
     vt_catalog_describe(e->catalog, &st);
     vt_cache_describe(e->cache, &ca);
+    vt_cache_describe(e->vectors, &ve);
     const number all[] = {
         {"catalogue", "products", "vitrine_products", "gauge", "Products in the catalogue",
          (double)st.products},
@@ -157,6 +158,18 @@ static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
         {"cache", "entries", "vitrine_cache_entries", "gauge", "Entries in the cache",
          (double)ca.entries},
         {"cache", "bytes", "vitrine_cache_bytes", "gauge", "Bytes in the cache", (double)ca.bytes},
+        {"vectors", "hits", "vitrine_vector_cache_hits_total", "counter",
+         "Queries whose vector was there", (double)ve.hits},
+        {"vectors", "misses", "vitrine_vector_cache_misses_total", "counter",
+         "Queries that were encoded", (double)ve.misses},
+        {"vectors", "shared", "vitrine_vector_cache_shared_total", "counter",
+         "Queries another request was encoding", (double)ve.shared},
+        {"vectors", "evicted", "vitrine_vector_cache_evicted_total", "counter",
+         "Vectors dropped for room", (double)ve.evicted},
+        {"vectors", "entries", "vitrine_vector_cache_entries", "gauge", "Vectors in the cache",
+         (double)ve.entries},
+        {"vectors", "bytes", "vitrine_vector_cache_bytes", "gauge", "Bytes in the cache of vectors",
+         (double)ve.bytes},
         {"work", "text_searches", "vitrine_text_searches_total", "counter",
          "Text searches answered", (double)atomic_load(&c->text_searches)},
         {"work", "image_searches", "vitrine_image_searches_total", "counter",
@@ -165,6 +178,11 @@ static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
          "Time spent in searches", seconds(&c->search_ns)},
         {"work", "texts_encoded", "vitrine_texts_encoded_total", "counter",
          "Texts through the model", (double)atomic_load(&c->texts_encoded)},
+        {"work", "text_batches", "vitrine_text_batches_total", "counter",
+         "Runs of the text tower, each over the texts that waited",
+         (double)atomic_load(&c->text_batches)},
+        {"work", "texts_waiting", "vitrine_texts_waiting", "gauge",
+         "Texts whose turn in the text tower has not come", (double)vt_texts_waiting(e->texts)},
         {"work", "text_seconds", "vitrine_text_encode_seconds_total", "counter",
          "Time in the text tower", seconds(&c->text_ns)},
         {"work", "images_encoded", "vitrine_images_encoded_total", "counter",

@@ -10,14 +10,8 @@ typedef struct computation {
 } computation;
 
 static vt_status vector_of(vt_engine *e, const vt_query *q, float *vector, vt_err *err) {
-    uint64_t begun = vt_now_ns();
-    vt_status s;
-    if (!q->text)
-        return vt_picture_encode(e, &q->picture, q->picture_field, vector, err);
-    s = vt_clip_encode_text(e->clip, q->text, q->text_len, vector, err);
-    atomic_fetch_add(&e->counters.texts_encoded, 1);
-    atomic_fetch_add(&e->counters.text_ns, vt_now_ns() - begun);
-    return s;
+    return q->text ? vt_text_vector(e, q->text, q->text_len, &q->subject, vector, err)
+                   : vt_picture_vector(e, &q->picture, q->picture_field, vector, err);
 }
 
 /* Narrows the query to the picture's category where that is sure. */
@@ -64,12 +58,16 @@ static vt_status compute(void *ctx, vt_buf *out, vt_err *err) {
     vt_catalog_hit *hits = NULL;
     vt_detection d = {0};
     float *vector = vt_alloc(dim, sizeof *vector);
-    vt_status s =
-        vector ? vector_of(c->e, c->q, vector, err) : vt_fail_nomem(err, dim * sizeof *vector);
+    vt_status s;
+    if (!vector)
+        return vt_fail_nomem(err, dim * sizeof *vector);
+    vt_pool_enter(c->e->pool);
+    s = vector_of(c->e, c->q, vector, err);
     if (s == VT_OK)
         s = detect(c->e, c->q, vector, &d, err);
     if (s == VT_OK)
         s = vt_catalog_search(c->e->catalog, vector, c->q->filter, c->q->top_k, &hits, &n, err);
+    vt_pool_leave(c->e->pool);
     if (s == VT_OK)
         write_hits(c->q, &d, hits, n, out);
     vt_detection_release(&d);

@@ -21,11 +21,13 @@
 /* Counters for /metrics and stats; each only rises. */
 typedef struct vt_engine_counters {
     atomic_ullong text_searches, image_searches, search_ns;
-    atomic_ullong texts_encoded, text_ns, images_encoded, image_ns;
+    atomic_ullong texts_encoded, text_batches, text_ns, images_encoded, image_ns;
     atomic_ullong ingested, ingest_failed;
 } vt_engine_counters;
 
 typedef struct vt_categories vt_categories;
+typedef struct vt_texts vt_texts;
+typedef struct vt_bulk vt_bulk;
 
 struct vt_engine {
     vt_log *log; /* not owned */
@@ -33,26 +35,27 @@ struct vt_engine {
     vt_clip *clip;
     vt_catalog *catalog; /* NULL in an engine opened without a data folder */
     vt_categories *categories;
-    vt_cache *cache;
+    vt_cache *cache;   /* answers */
+    vt_cache *vectors; /* of what was asked */
+    vt_texts *texts;
+    vt_bulk *bulk;
     vt_net *net;
     char *model_name;
     vt_image_spec spec;
-    sem_t decoders; /* pictures in pixels at once: each may take 200 MB */
+    sem_t decoders; /* queries' pictures in pixels at once: each may take 200 MB */
     bool decoders_ready;
     uint64_t opened_ns;
     vt_engine_counters counters;
 };
 
-/* ---- member.c: what a request holds ------------------------------------------------------------
- */
+/* ---- member.c: what a request holds -------------------------------------------------- */
 
 /* NULL where it is missing or null, as the old clients send what they do not give. */
 const json_t *vt_member(const json_t *request, const char *name);
 /* The same, an empty string counting as absent too: exports write "" for what they do not have. */
 const json_t *vt_given(const json_t *request, const char *name);
 
-/* ---- picture.c: from a request to the bytes of its picture, and from those to a vector ---------
- */
+/* ---- picture.c: from a request to its picture, its pixels and their vector ------------ */
 
 typedef struct vt_picture {
     const uint8_t *bytes; /* the caller's, or inside own */
@@ -72,19 +75,39 @@ vt_status vt_picture_take(vt_engine *e, const json_t *request, const void *bytes
  * is, or a path relative to dir, whose bytes are appended. */
 vt_status vt_picture_read_local(vt_engine *e, const char *dir, json_t *line, vt_buf *bytes,
                                 vt_err *err) VT_MUST_USE;
-/* Decodes, preprocesses and encodes. out: dim floats. Errors name the field the picture came by. */
-vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, const char *field, float *out,
+/* Decodes and preprocesses. pixels: 3 * crop * crop floats. */
+vt_status vt_picture_pixels(vt_engine *e, const uint8_t *bytes, size_t len, float *pixels,
                             vt_err *err) VT_MUST_USE;
+/* Decodes, preprocesses and encodes, in the query lane. out: dim floats. */
+vt_status vt_picture_encode(vt_engine *e, const vt_picture *p, float *out, vt_err *err) VT_MUST_USE;
 /* "/image" or "/image_url": where a request's picture comes from. */
 const char *vt_picture_field(const json_t *request, const void *bytes);
 
-/* ---- query.c: what was asked, validated ---------------------------------------------------- */
+/* ---- vectors.c: queries' vectors, kept ----------------------------------------------- */
+
+/* vt_texts_fn for the engine's texts; ctx is the engine. */
+vt_status vt_encode_texts(void *ctx, const vt_clip_text *texts, size_t count, float *out,
+                          vt_err *err) VT_MUST_USE;
+/* What the vector of a text depends on: its tokens. */
+vt_status vt_text_key(vt_engine *e, const char *text, size_t n, vt_hash *out,
+                      vt_err *err) VT_MUST_USE;
+/* Of a picture: its bytes. Never equal to a text's. */
+vt_hash vt_picture_key(const vt_picture *p);
+/* key: the text's. out: dim floats. */
+vt_status vt_text_vector(vt_engine *e, const char *text, size_t n, const vt_hash *key, float *out,
+                         vt_err *err) VT_MUST_USE;
+/* Errors name the field the picture came by. */
+vt_status vt_picture_vector(vt_engine *e, const vt_picture *p, const char *field, float *out,
+                            vt_err *err) VT_MUST_USE;
+
+/* ---- query.c: what was asked, validated ---------------------------------------------- */
 
 typedef struct vt_query {
     const char *text; /* the request's; NULL for a picture */
     size_t text_len;
     vt_picture picture;
     const char *picture_field;
+    vt_hash subject; /* the text's key, or the picture's */
     size_t top_k;
     vt_filter *filter;
     bool detect; /* the category, and search inside it when sure */
@@ -94,17 +117,17 @@ void vt_query_init(vt_query *q);
 void vt_query_release(vt_query *q);
 vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                         vt_query *q, vt_err *err) VT_MUST_USE;
-/* Hash over everything that changes the answer: the kind, the tokens or the picture, top_k, the
- * filter, whether the category is detected, the model, the catalogue's generation. */
+/* Hash over everything that changes the answer: the subject, top_k, the filter, whether the
+ * category is detected, the model, the catalogue's generation. */
 vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) VT_MUST_USE;
 
-/* ---- prompts.c -------------------------------------------------------------------------- */
+/* ---- prompts.c ----------------------------------------------------------------------- */
 
 /* The words of a category or label ("living-room_lamps") in prompts of two languages, averaged.
  * out: dim floats, unit length. */
 vt_status vt_prompt_vector(vt_engine *e, const char *name, float *out, vt_err *err) VT_MUST_USE;
 
-/* ---- category.c: which category a picture belongs to --------------------------------------- */
+/* ---- category.c: which category a picture belongs to --------------------------------- */
 
 #define VT_SURE         0.8f /* the confidence from which a search stays inside the category */
 #define VT_DETECTED_MAX 5
@@ -130,12 +153,12 @@ void vt_detection_release(vt_detection *d);
 vt_status vt_categories_reliability(vt_engine *e, vt_reliability *r, vt_calibration *c,
                                     vt_err *err) VT_MUST_USE;
 
-/* ---- classify.c --------------------------------------------------------------------------- */
+/* ---- classify.c ---------------------------------------------------------------------- */
 
 /* {category, confidence, applied}, as a search tells it. */
 void vt_detection_write(const vt_detection *d, vt_json *w);
 
-/* ---- model.c ---------------------------------------------------------------------------- */
+/* ---- model.c ------------------------------------------------------------------------- */
 
 /* Chooses the kernels, starts the pool and opens the model, as the options say; a missing file is a
  * model that cannot be used: E_MODEL. What was opened before a failure is the caller's to close. */

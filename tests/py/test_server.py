@@ -99,6 +99,35 @@ class Search(Served):
         self.assertNotIn(gone, [r["product_id"] for r in after["results"]])
         self.assertEqual([r["product_id"] for r in after["results"]][:4], [r["product_id"] for r in first["results"]][1:])
 
+    def metrics(self, server):
+        lines = server.request("GET", "/metrics")[2].decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    def test_the_same_words_or_picture_are_encoded_once(self):
+        """Whatever else is asked with them, and also when the catalogue has changed meanwhile."""
+        image = base64_text(demo_image(self.products[0]))
+        before = self.metrics(self.s)
+        for subject in ({"text_query": "red shirt"}, {"image": image}):
+            for other in ({}, {"top_k": 3}, {"price_max": 20}, {"category_filter": "bags"}):
+                self.assertFalse(self.s.search(**subject, **other)["cached"])
+        self.assertIn(self.s.request("DELETE", f"/api/v1/products/{self.products[0]['id']}")[0], (200, 204))
+        self.assertFalse(self.s.search(text_query="  RED  shirt")["cached"])
+        self.s.post("/api/v1/detect-category", {"image": image, "labels": ["shirt", "lamp"]})
+        after = self.metrics(self.s)
+        grown = {name: after[f"vitrine_{name}"] - before[f"vitrine_{name}"] for name in (
+            "vector_cache_misses_total", "vector_cache_hits_total", "vector_cache_entries", "images_encoded_total")}
+        self.assertEqual(list(grown.values()), [2, 8, 2, 1], grown)
+        self.assertGreater(after["vitrine_vector_cache_bytes"], 0)
+
+    def test_without_a_vector_cache_each_search_encodes(self):
+        server = self.server(self.folder / "empty", "--vector-cache-mb", "0")
+        before = self.metrics(server)
+        for top_k in (1, 2, 3):
+            server.search(text_query="red shirt", top_k=top_k)
+        after = self.metrics(server)
+        self.assertEqual(after["vitrine_texts_encoded_total"] - before["vitrine_texts_encoded_total"], 3)
+        self.assertEqual(after["vitrine_vector_cache_entries"], 0)
+
     def test_nulls_of_old_clients_count_as_absent(self):
         self.assertEqual(len(self.s.ids(text_query="lamp", image_url=None, image=None, category_filter=None,
                                         price_min=None, price_max=None, top_k=None)), 10)

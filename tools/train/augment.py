@@ -10,7 +10,7 @@ from clip_shape import MEAN, STD
 
 def strong_view(array, side, rng):
     """[side][side][3] bytes: a part of 25 to 100 % of the picture, for learning."""
-    return _finish(_part(array, side, rng, 0.25, 1.33), rng, 0.10)
+    return _finish(_turned(_part(array, side, rng, 0.25, 1.33), rng), rng, 0.10)
 
 
 def mild_view(array, side, rng):
@@ -54,6 +54,13 @@ def _part(array, side, rng, least, stretch):
         w = h = min(width, height)
     left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
     return Image.fromarray(array).resize((side, side), Image.BILINEAR, (left, top, left + w, top + h))
+
+
+def _turned(image, rng):
+    """Half of the time by up to 20 degrees; the corners get the colour that one of them had."""
+    if rng.random() < 0.5:
+        return image
+    return image.rotate(rng.uniform(-20, 20), Image.BILINEAR, fillcolor=image.getpixel((0, 0)))
 
 
 def _finish(image, rng, rare):

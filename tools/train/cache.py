@@ -19,7 +19,7 @@ def kept(path, make):
 
 def drawn_pictures(folder, name, products):
     """[products][side][side][3] bytes."""
-    return kept(folder / f"{name}-{len(products)}-{drawn.SIDE}.npy", lambda: drawn.draw_all(products))
+    return kept(folder / f"{name}-{len(products)}-{drawn.SIDE}-{drawn.digest()}.npy", lambda: drawn.draw_all(products))
 
 
 def photo_pictures(folder, listed):

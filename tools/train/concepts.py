@@ -11,7 +11,7 @@ import groceries
 GARMENTS = """
 clothing   - | clothes|clothes, clothing|clothing, garment|garments | vêtement|vêtements|m, habit|habits|m
 tshirt     clothing | t-shirt|t-shirts, tshirt|tshirts, tee|tees, tee shirt|tee shirts | t-shirt|t-shirts|m, tee-shirt|tee-shirts|m, tshirt|tshirts|m
-longsleeve clothing | long-sleeved top|long-sleeved tops, longsleeve|longsleeves, long sleeve shirt|long sleeve shirts, long sleeve t-shirt|long sleeve t-shirts, jumper|jumpers, pullover|pullovers | t-shirt à manches longues|t-shirts à manches longues|m, haut à manches longues|hauts à manches longues|m, manches longues|manches longues|f, pull|pulls|m, pull-over|pull-overs|m
+longsleeve clothing | long-sleeved top|long-sleeved tops, longsleeve|longsleeves, long sleeve t-shirt|long sleeve t-shirts, jumper|jumpers, pullover|pullovers | t-shirt à manches longues|t-shirts à manches longues|m, haut à manches longues|hauts à manches longues|m, manches longues|manches longues|f, pull|pulls|m, pull-over|pull-overs|m
 sweater    clothing | sweater|sweaters, jumper|jumpers, pullover|pullovers, knitted sweater|knitted sweaters | pull|pulls|m, pull-over|pull-overs|m, chandail|chandails|m, tricot|tricots|m
 hoodie     clothing | hoodie|hoodies, hooded sweatshirt|hooded sweatshirts, hoody|hoodies | sweat à capuche|sweats à capuche|m, sweat-shirt à capuche|sweat-shirts à capuche|m, hoodie|hoodies|m
 pants      clothing | trousers|trousers, pants|pants, pair of trousers|trousers, jeans|jeans | pantalon|pantalons|m, jean|jeans|m
@@ -52,7 +52,7 @@ pendant    lamp | pendant lamp|pendant lamps, pendant light|pendant lights, ceil
 desk-lamp  lamp | desk lamp|desk lamps, reading lamp|reading lamps, office lamp|office lamps | lampe de bureau|lampes de bureau|f, lampe de lecture|lampes de lecture|f
 """
 
-NEAR = (("longsleeve", "sweater"), ("longsleeve", "hoodie"), ("sweater", "hoodie"), ("shirt", "blouse"), ("shirt", "longsleeve"),
+NEAR = (("longsleeve", "sweater"), ("longsleeve", "hoodie"), ("sweater", "hoodie"), ("shirt", "blouse"),
         ("top", "tshirt"), ("top", "undershirt"), ("top", "blouse"), ("top", "longsleeve"), ("undershirt", "body"), ("blazer", "outwear"),
         ("tshirt", "undershirt"), ("outwear", "hoodie"))
 

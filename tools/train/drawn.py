@@ -2,7 +2,7 @@
 
 The shop's generator (tools/demo) seeds everything by the product's id; a Posed product adds the number of its pose, so pose 0, 1, 2... of
 one product are different pictures, and the shop's own picture is none of them. Whole combinations of colour and kind are
-held out, in every pattern: they measure whether the model composes what it knows. Pictures are drawn smaller than the
+held out, in every pattern and cut: they measure whether the model composes what it knows. Pictures are drawn smaller than the
 shop's, for speed; the shadow shrinks with them.
 """
 import hashlib
@@ -10,6 +10,7 @@ import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,7 @@ from palette import COLOURS, PATTERNS
 from products import SEED, Product
 
 HELD_OUT_PERCENT = 15
+GENERATOR = ("bags", "footwear", "garments", "hats", "kinds", "lamps", "outline", "palette", "pen", "picture", "products", "tableware")
 SIDE = 144              # of a stored picture
 WIDEST_JITTER = 0.035   # of a colour's channels: no colour becomes another
 
@@ -42,15 +44,16 @@ def held_out(kind, colour):
 
 
 def training_products(poses):
-    """Every combination that is not held out, `poses` times, its colours a little different each time."""
-    return [jittered(Posed(kind, colour, PATTERNS[pattern], pose))
+    """Every combination that is not held out, `poses` times, cut by cut, its colours a little different each time."""
+    return [jittered(Posed(kind, colour, PATTERNS[pattern], pose, number=1 + pose % len(kind.cuts)))
             for kind in KINDS for colour in COLOURS.values() if not held_out(kind.slug, colour.slug)
             for pattern in kind.patterns for pose in range(poses)]
 
 
 def measuring_products(each, first_pose=1000):
-    """`each` pictures of every combination of colour and kind, its patterns in turn, in poses that training never shows."""
-    return [Posed(kind, colour, PATTERNS[kind.patterns[i % len(kind.patterns)]], first_pose + i)
+    """`each` pictures of every combination of colour and kind, its patterns and cuts in turn, in poses that training never shows."""
+    return [Posed(kind, colour, PATTERNS[kind.patterns[i % len(kind.patterns)]], first_pose + i,
+                  number=1 + i // len(kind.patterns) % len(kind.cuts))
             for kind in KINDS for colour in COLOURS.values() for i in range(each)]
 
 
@@ -63,15 +66,21 @@ def jittered(product):
 
 def draw(product, side=SIDE):
     """[side][side][3] bytes: as picture.draw() does it, smaller."""
-    picture.SIZE, picture.SCALE = side, 2
+    picture.SIZE = side
     rng = product.rng("picture")
     layer = picture._object_layer(product, rng)
     made = picture._background(rng.choice(picture.BACKGROUNDS))
-    scale = 2 * side / 384
-    for dx, dy, blur, strength in ((4, 7, 5, 0.26), (10, 20, 20, 0.26)):
-        picture._lay_shadow(made, layer, round(dx * scale), round(dy * scale), blur * scale, strength)
+    unit = side * picture.SCALE / picture.BOX
+    for dx, dy, blur, strength in picture.SHADOWS:
+        picture._lay_shadow(made, layer, round(dx * unit), round(dy * unit), blur * unit, strength)
     made.paste(layer, (0, 0), layer)
     return np.asarray(made.resize((side, side), Image.LANCZOS))
+
+
+def digest():
+    """Of the generator's sources: pictures are drawn anew when it changes."""
+    sources = (Path(picture.__file__).parent / f"{name}.py" for name in GENERATOR)
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def draw_all(products, workers=2):

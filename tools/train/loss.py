@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 NEVER = -1e4
+PARTNERS_SHARE = 0.4    # of the truth, in the contrast of views
 
 
 def truth(relation, looks, claims):
@@ -66,13 +67,13 @@ def cut_mix(values, generator):
 
 
 def views_contrast(vectors, kinds, temperature):
-    """vectors is [2 n][d]: picture i is in rows i and n + i; kinds is [2 n]. Half of the truth is a picture's other view, half is
-    shared by the other pictures of its kind: a search by picture should find the same thing first and the same kind next."""
+    """vectors is [2 n][d]: picture i is in rows i and n + i; kinds is [2 n]. A part of the truth is a picture's other view, the
+    rest is shared by the other pictures of its kind: a search by picture should find the same thing first and the same kind next."""
     count = len(vectors) // 2
     logits = (vectors @ vectors.t() / temperature).fill_diagonal_(NEVER)
     alike = (kinds[:, None] == kinds[None, :]).float().fill_diagonal_(0.0)
     partner = F.one_hot(torch.arange(2 * count).roll(count), 2 * count)
-    share = 0.5 * partner + 0.5 * alike / alike.sum(1, keepdim=True)
+    share = PARTNERS_SHARE * partner + (1 - PARTNERS_SHARE) * alike / alike.sum(1, keepdim=True)
     return -(share * F.log_softmax(logits, dim=1)).sum(1).mean()
 
 
@@ -88,5 +89,5 @@ class Heads(nn.Module):
         for column, linear in enumerate(self.linears):
             known = looks[:, column] >= 0
             if known.any():
-                total = total + F.cross_entropy(linear(features)[known].float(), looks[known, column], label_smoothing=0.05)
+                total = total + F.cross_entropy(linear(features)[known].float(), looks[known, column], label_smoothing=0.1)
         return total

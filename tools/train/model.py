@@ -88,6 +88,20 @@ class Encoder(nn.Module):
             x = layer(x, batch, mask)
         return x.view(batch, tokens, width)
 
+    def thinned(self, x, skipping, generator):
+        """Stochastic depth (Huang et al. 2016): a share of the pictures, up to `skipping` in the last layer, goes past each layer; which
+        ones, chance says by turning the batch, so that they lie together and cost nothing."""
+        batch, tokens, width = x.shape
+        x, turned = x.reshape(-1, width), 0
+        for i, layer in enumerate(self.layers):
+            turn = int(torch.randint(batch, (1,), generator=generator)) * tokens
+            x, turned = x.roll(turn, 0), turned + turn
+            past = round(skipping * (i + 1) / len(self.layers) * batch)
+            entering = x[past * tokens:]
+            changed = entering + (layer(entering, batch - past, None) - entering) * (batch / (batch - past))
+            x = torch.cat([x[:past * tokens], changed])
+        return x.roll(-turned, 0).view(batch, tokens, width)
+
 
 class TextEmbeddings(nn.Module):
     def __init__(self, shape):
@@ -150,18 +164,24 @@ class VisionModel(nn.Module):
         self.encoder = Encoder(shape.vision)
         self.post_layernorm = nn.LayerNorm(shape.vision.width)
 
-    def forward(self, pixels, keep_tokens=1.0):
-        x = keep_some(self.embeddings(pixels), keep_tokens)
-        x = self.encoder(self.pre_layrnorm(x))
+    def forward(self, pixels):
+        return self._out(self.encoder(self.pre_layrnorm(self.embeddings(pixels))))
+
+    def thinned(self, pixels, patches, skipping, generator):
+        """While training: a share of the patches only, and some pictures go past some layers."""
+        x = keep_some(self.embeddings(pixels), patches, generator)
+        return self._out(self.encoder.thinned(self.pre_layrnorm(x), skipping, generator))
+
+    def _out(self, x):
         return self.post_layernorm(x[:, 0])
 
 
-def keep_some(x, share):
-    """The class token and a random share of the patches, drawn anew for each picture."""
+def keep_some(x, share, generator):
+    """The class token and a random share of the patches, drawn anew for each picture (Li et al. 2023, FLIP)."""
     if share >= 1.0:
         return x
     batch, tokens, width = x.shape
-    kept = 1 + torch.rand(batch, tokens - 1).argsort(dim=1)[:, :round(share * (tokens - 1))]
+    kept = 1 + torch.rand(batch, tokens - 1, generator=generator).argsort(dim=1)[:, :round(share * (tokens - 1))]
     kept = torch.cat([torch.zeros(batch, 1, dtype=torch.long), kept], dim=1)
     return x.gather(1, kept[..., None].expand(-1, -1, width))
 

@@ -29,9 +29,11 @@ from optimiser import FlatAdamW
 
 CONTEXT = 32
 LONGEST_CAPTION = 20
-PEAK_RATE, WARM_UP, LAST_RATE = 1.5e-3, 200, 0.01
-SIDES = ((0.40, 64), (0.80, 80), (1.00, 96))    # until which share of the run, pictures of which side: small ones teach sooner
-VIEWS_WEIGHT, VIEWS_TEMPERATURE, HEADS_WEIGHT = 0.8, 0.1, 0.5
+PEAK_RATE, WARM_UP, COOL_DOWN = 1.5e-3, 200, 0.3  # COOL_DOWN: share of the run
+# Until which share of the run, pictures of which side, and what share of their patches: little of a picture teaches sooner.
+STAGES = ((0.15, 64, 1.0), (0.30, 80, 1.0), (0.95, 96, 0.67), (1.00, 96, 1.0))
+SKIPPING = 0.2          # of the pictures, past the last layer
+VIEWS_WEIGHT, VIEWS_TEMPERATURE, HEADS_WEIGHT = 1.0, 0.1, 0.5
 MIXED_SHARE = 0.5       # of the batches
 LARGEST_SCALE = math.log(100)
 SAVE_EVERY, TELL_EVERY = 100, 20
@@ -40,7 +42,7 @@ PATIENCE = 600          # seconds that one process waits for another
 
 
 def shape(vocabulary):
-    return Shape(vision=Tower("vision_model", 192, 6, 3), text=Tower("text_model", 128, 3, 2), image_size=SIDES[-1][1], patch=16,
+    return Shape(vision=Tower("vision_model", 192, 6, 3), text=Tower("text_model", 128, 3, 2), image_size=STAGES[-1][1], patch=16,
                  vocabulary=vocabulary, context=CONTEXT, projection=512, dtype="F16")
 
 
@@ -51,12 +53,15 @@ def kept_merges(path, seed):
 
 
 def rate(step, steps):
+    """Up, level, and down as 1 - sqrt (Hägele et al. 2024): unlike a cosine, the level part need not know how long the run will be."""
     warm = min(1.0, (step + 1) / WARM_UP)
-    return PEAK_RATE * warm * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    cooled = max(0.0, 1 - (1 - step / steps) / COOL_DOWN)
+    return PEAK_RATE * warm * (1 - cooled ** 0.5)
 
 
-def side_of(step, steps):
-    return next(side for until, side in SIDES if step < until * steps)
+def stage_of(step, steps):
+    """(side, share of patches)"""
+    return next((side, patches) for until, side, patches in STAGES if step < until * steps)
 
 
 class Learner(torch.nn.Module):
@@ -68,13 +73,13 @@ class Learner(torch.nn.Module):
         self.heads = loss.Heads(model_shape.vision.width, (len(concepts.CONCEPTS), len(phrases.COLOUR_INDEX), len(phrases.PATTERN_INDEX)))
         self.relation = torch.tensor(concepts.relation())
 
-    def forward(self, batch, generator):
+    def forward(self, batch, patches, generator):
         """The losses, by name. A share of the batches is cut and mixed: their views are not of one picture any more."""
         clip = self.clip
         looks = torch.from_numpy(batch.looks).repeat(2, 1)
         values = augment.relight(augment.pixels(batch.views), generator)
         mix = loss.cut_mix(values, generator) if torch.rand(1, generator=generator).item() < MIXED_SHARE else None
-        features = clip.vision_model(values.bfloat16())
+        features = clip.vision_model.thinned(values.bfloat16(), patches, SKIPPING, generator)
         images = torch.nn.functional.normalize(clip.visual_projection(features).float(), dim=-1)
         texts = clip.text_vectors(torch.from_numpy(batch.tokens))
         table = loss.truth(self.relation, looks, torch.from_numpy(batch.claims))
@@ -113,12 +118,11 @@ def run(process, run_of, learner, optimiser, batches, barrier):
     optimiser.bind(process)
     tell = teller(run_of.steps, run_of.first)
     generator = torch.Generator()
-    torch.manual_seed(run_of.seed + process)
     mine = range(run_of.first * PROCESSES + process, run_of.steps * PROCESSES, PROCESSES)
     for number, batch in batches.run(mine):
         step = number // PROCESSES
         generator.manual_seed(run_of.seed * 1_000_003 + number)
-        losses = learner(batch, generator)
+        losses = learner(batch, stage_of(step, run_of.steps)[1], generator)
         sum(losses.values()).backward()
         optimiser.step(rate(step, run_of.steps), process, barrier)
         if process == 0:
@@ -153,7 +157,7 @@ def train(arguments):
     examples = data.load(arguments.photos, work / "cache")
     print({source: len(found) for source, found in examples.items()}, f"from step {first} of {arguments.steps}", flush=True)
     batches = data.Batches(examples, tokenizer.Tokenizer(merges), LONGEST_CAPTION, arguments.seed,
-                           lambda number: side_of(number // PROCESSES, arguments.steps))
+                           lambda number: stage_of(number // PROCESSES, arguments.steps)[0])
     fork = get_context("fork")
     shared = (Run(first, arguments.steps, arguments.seed, checkpoint), learner, optimiser, batches, fork.Barrier(PROCESSES, timeout=PATIENCE))
     others = [fork.Process(target=run, args=(process, *shared)) for process in range(1, PROCESSES)]

@@ -43,7 +43,7 @@ typedef struct vt_vision {
 
 vt_status vt_vision_init(vt_vision *v, const vt_clip_config *c, vt_weights *w) VT_MUST_USE;
 void vt_vision_release(vt_vision *v);
-#define VT_IMAGES_AT_ONCE 8 /* of a batch: their rows share a pass over the weights */
+#define VT_IMAGES_AT_ONCE 4 /* of a batch: their rows share a pass over the weights */
 
 /* As vt_clip_encode_images, not normalised, of at most VT_IMAGES_AT_ONCE. */
 vt_status vt_vision_encode(vt_vision *v, const float *const *pixels, size_t count, vt_lane lane,

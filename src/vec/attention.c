@@ -79,7 +79,7 @@ typedef struct small_product {
 } small_product;
 
 static void multiply_block(const vt_kernels *k, const small_product *p) {
-    _Alignas(64) float sums[BLOCK][VT_PANEL];
+    _Alignas(64) float sums[BLOCK + VT_SPARE_ROWS][VT_PANEL];
     for (size_t c = 0; c < p->n; c += VT_PANEL) {
         size_t n = p->n - c < VT_PANEL ? p->n - c : VT_PANEL;
         vt_panel_product panel = {

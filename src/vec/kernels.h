@@ -20,6 +20,7 @@
 #define VT_GROUP_ROWS                                                                              \
     256 /* most rows of one call: their inputs stay in the L2 cache while panel                    \
          * after panel passes */
+#define VT_SPARE_ROWS  16
 /* Words between two rows of inputs are padded by this: it moves each row to another cache set,
  * where at a power of two all rows of a tile would compete for the same one. */
 #define VT_ROW_PADDING 16
@@ -29,7 +30,7 @@
  * VT_PANEL. Rows of sum and of w are VT_PANEL words apart and 64-byte aligned. What lies behind the
  * panel is likely to be wanted next. */
 typedef struct vt_panel_product {
-    void *sum; /* float, or int32_t for int8 */
+    void *sum; /* float, or int32_t for int8; VT_SPARE_ROWS rows longer than needed */
     const uint32_t *x, *w;
     size_t x_stride;     /* words */
     size_t rows, groups; /* 1..VT_GROUP_ROWS; a multiple of VT_GROUP_RUN */

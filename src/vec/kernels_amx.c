@@ -17,8 +17,10 @@
 
 #define AMX_ROWS   16 /* of a tile register, each of 64 bytes */
 #define STRIDE     (VT_PANEL * sizeof(uint32_t))
-#define AHEAD_ONCE (16 * VT_GROUP_RUN * VT_PANEL) /* words: 32 KB, some microseconds of streaming  \
-                                                   */
+/* Words: 32 KB, some microseconds of streaming. */
+#define AHEAD_ONCE (16 * VT_GROUP_RUN * VT_PANEL)
+/* Groups: 16 KB of weights, which stay in the L1 cache while many rows pass. */
+#define TILE_RUN   128
 
 /* Palette 1: the shapes of the eight registers (Intel SDM, LDTILECFG). */
 typedef struct tile_config {
@@ -38,10 +40,13 @@ static void configure(size_t rows) {
     _tile_loadconfig(&c);
 }
 
-/* One or two tiles of rows by a panel. */
+/* One or two tiles of rows by a run of a panel. */
 typedef struct pair {
     const uint32_t *upper, *lower; /* inputs; lower may be NULL */
-    uint32_t *upper_sum, *lower_sum;
+    const uint32_t *w;
+    uint32_t *sum; /* rows of the upper tile, then those of the lower */
+    size_t rows;   /* of a tile */
+    bool fresh;    /* sums begin at 0 */
     vt_ahead ahead;
     size_t ahead_lines;
 } pair;
@@ -49,7 +54,7 @@ typedef struct pair {
 /* One step of 16 groups: MULTIPLY is the instruction of the precision. */
 #define STEP(MULTIPLY, g)                                                                          \
     do {                                                                                           \
-        const uint32_t *weights = p->w + (g)*VT_PANEL;                                             \
+        const uint32_t *weights = at->w + (g)*VT_PANEL;                                            \
         _tile_loadd(6, weights, STRIDE);                                                           \
         _tile_loadd(4, at->upper + (g), x_bytes);                                                  \
         MULTIPLY(0, 4, 6);                                                                         \
@@ -64,57 +69,102 @@ typedef struct pair {
         vt_ask_ahead(&at->ahead, VT_GROUP_RUN / 2 * at->ahead_lines);                              \
     } while (0)
 
-static void multiply_pair(const vt_panel_product *p, pair *at, vt_precision precision) {
-    const size_t x_bytes = p->x_stride * sizeof(uint32_t);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+static void load_sums(const pair *at) {
+    const uint32_t *lower = at->sum + at->rows * VT_PANEL;
+    if (at->fresh) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+        return;
+    }
+    _tile_loadd(0, at->sum, STRIDE);
+    _tile_loadd(1, at->sum + VT_PANEL / 2, STRIDE);
+    if (at->lower) {
+        _tile_loadd(2, lower, STRIDE);
+        _tile_loadd(3, lower + VT_PANEL / 2, STRIDE);
+    }
+}
+
+static void store_sums(const pair *at) {
+    uint32_t *lower = at->sum + at->rows * VT_PANEL;
+    _tile_stored(0, at->sum, STRIDE);
+    _tile_stored(1, at->sum + VT_PANEL / 2, STRIDE);
+    if (at->lower) {
+        _tile_stored(2, lower, STRIDE);
+        _tile_stored(3, lower + VT_PANEL / 2, STRIDE);
+    }
+}
+
+static void multiply_pair(pair *at, size_t x_bytes, size_t groups, vt_precision precision) {
+    load_sums(at);
     if (precision == VT_PRECISION_BF16) {
-        for (size_t g = 0; g < p->groups; g += VT_GROUP_RUN) {
+        for (size_t g = 0; g < groups; g += VT_GROUP_RUN) {
             STEP(_tile_dpbf16ps, g);
         }
     } else {
-        for (size_t g = 0; g < p->groups; g += VT_GROUP_RUN) {
+        for (size_t g = 0; g < groups; g += VT_GROUP_RUN) {
             STEP(_tile_dpbusd, g);
         }
     }
-    _tile_stored(0, at->upper_sum, STRIDE);
-    _tile_stored(1, at->upper_sum + VT_PANEL / 2, STRIDE);
-    if (at->lower) {
-        _tile_stored(2, at->lower_sum, STRIDE);
-        _tile_stored(3, at->lower_sum + VT_PANEL / 2, STRIDE);
-    }
+    store_sums(at);
 }
 
-/* The first row of tile i of as many as needed; the last one ends with the last row. */
-static size_t tile_start(const vt_panel_product *p, size_t rows, size_t i) {
-    return i * rows + rows <= p->rows ? i * rows : p->rows - rows;
+/* How the rows of a call are cut up. */
+typedef struct cut {
+    size_t tiles, pairs, rows; /* rows of a tile */
+    size_t run;                /* groups */
+} cut;
+
+/* Two pairs or fewer take all groups at once: what counts then is the stream of weights. */
+static cut cut_rows(const vt_panel_product *p) {
+    cut c = {.tiles = (p->rows + AMX_ROWS - 1) / AMX_ROWS};
+    c.pairs = (c.tiles + 1) / 2;
+    c.rows = (p->rows + c.tiles - 1) / c.tiles;
+    c.run = c.pairs > 2 ? TILE_RUN : p->groups;
+    return c;
+}
+
+/* Inputs of tile i; those of the last one end with the last row. */
+static const uint32_t *tile_inputs(const vt_panel_product *p, const cut *c, size_t i,
+                                   size_t group) {
+    size_t row = (i + 1) * c->rows <= p->rows ? i * c->rows : p->rows - c->rows;
+    return p->x + row * p->x_stride + group;
 }
 
 /* A single pair asks for what it will want itself a little later; of several, each asks for its
- * share of the panel behind this one. */
-static void multiply_tiles(const vt_panel_product *p, vt_precision precision) {
-    const size_t tiles = (p->rows + AMX_ROWS - 1) / AMX_ROWS, pairs = (tiles + 1) / 2;
-    const size_t rows = (p->rows + tiles - 1) / tiles;
-    const size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / pairs;
-    const size_t share = p->groups / VT_GROUP_RUN * lines * VT_LINE_WORDS;
-    const uint32_t *behind = p->w + (pairs > 1 ? p->groups * VT_PANEL : AHEAD_ONCE);
-    configure(rows);
-    for (size_t i = 0; i < pairs; i++) {
-        const size_t upper = tile_start(p, rows, 2 * i), lower = tile_start(p, rows, 2 * i + 1);
-        const bool both = 2 * i + 1 < tiles;
+ * share of what lies behind the run. */
+static void multiply_run(const vt_panel_product *p, const cut *c, size_t group, size_t groups,
+                         vt_precision precision) {
+    const uint32_t *w = p->w + group * VT_PANEL;
+    const uint32_t *behind = w + (c->pairs > 1 ? groups * VT_PANEL : AHEAD_ONCE);
+    const size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / c->pairs;
+    const size_t share = groups / VT_GROUP_RUN * lines * VT_LINE_WORDS;
+    for (size_t i = 0; i < c->pairs; i++) {
         pair at = {
-            .upper = p->x + upper * p->x_stride,
-            .lower = both ? p->x + lower * p->x_stride : NULL,
-            .upper_sum = (uint32_t *)p->sum + upper * VT_PANEL,
-            .lower_sum = (uint32_t *)p->sum + lower * VT_PANEL,
+            .upper = tile_inputs(p, c, 2 * i, group),
+            .lower = 2 * i + 1 < c->tiles ? tile_inputs(p, c, 2 * i + 1, group) : NULL,
+            .w = w,
+            .sum = (uint32_t *)p->sum + 2 * i * c->rows * VT_PANEL,
+            .rows = c->rows,
+            .fresh = group == 0,
             .ahead = {(const char *)(behind + i * share), 0},
             .ahead_lines = lines,
         };
-        multiply_pair(p, &at, precision);
+        multiply_pair(&at, p->x_stride * sizeof(uint32_t), groups, precision);
+    }
+}
+
+static void multiply_tiles(const vt_panel_product *p, vt_precision precision) {
+    const cut c = cut_rows(p);
+    uint32_t *sum = p->sum;
+    configure(c.rows);
+    for (size_t g = 0; g < p->groups; g += c.run) {
+        multiply_run(p, &c, g, p->groups - g < c.run ? p->groups - g : c.run, precision);
     }
     _tile_release();
+    memmove(sum + (p->rows - c.rows) * VT_PANEL, sum + (c.tiles - 1) * c.rows * VT_PANEL,
+            c.rows * VT_PANEL * sizeof *sum);
 }
 
 static void multiply_bf16(const vt_panel_product *p) {

@@ -15,7 +15,8 @@
  *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
  *   KERNELS, KERNELS_NAME       the table to define, and its name
  *
- * An instruction set that multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
+ * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b). One that
+ * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
  * and one with a better way to multiply them MULTIPLY_BF16 and MULTIPLY_INT8, of vt_multiply_fn.
@@ -143,10 +144,16 @@ INLINE vf vf_erf(vf x) {
     return pick(size < vf_set1(0.9f), near, far);
 }
 
+#ifndef NATIVE_DIVISION
+INLINE vf vf_divide(vf a, vf b) {
+    return a / b;
+}
+#endif
+
 INLINE vf activate(vf x, vt_act act) {
     switch (act) {
     case VT_ACT_QUICK_GELU:
-        return x / (vf_set1(1) + vf_exp(x * vf_set1(-1.702f)));
+        return vf_divide(x, vf_set1(1) + vf_exp(x * vf_set1(-1.702f)));
     case VT_ACT_GELU:
         return x * vf_set1(0.5f) * (vf_set1(1) + vf_erf(x * vf_set1(0.70710678f)));
     case VT_ACT_NONE:

@@ -80,7 +80,7 @@ typedef struct piece {
 } piece;
 
 typedef struct piece_sums {
-    _Alignas(64) float of[VT_GROUP_ROWS][VT_PANEL];
+    _Alignas(64) float of[VT_GROUP_ROWS + VT_SPARE_ROWS][VT_PANEL];
 } piece_sums;
 
 /* The epilogue of the last panel of a matrix, which may be narrower than VT_PANEL: row by row. */

@@ -52,6 +52,15 @@ static inline vf vf_min(vf a, vf b) {
     return _mm512_min_ps(a, b);
 }
 
+/* a / b to 1.5 units in the last place: the processor divides sixteen numbers in as many cycles,
+ * and approximates their reciprocals in two. */
+#define NATIVE_DIVISION
+static inline vf vf_divide(vf a, vf b) {
+    vf r = _mm512_rcp14_ps(b);
+    r = _mm512_fnmadd_ps(_mm512_fmsub_ps(b, r, _mm512_set1_ps(1)), r, r); /* Newton and Raphson */
+    return _mm512_mul_ps(a, r);
+}
+
 static inline float vf_sum(vf v) {
     return _mm512_reduce_add_ps(v);
 }

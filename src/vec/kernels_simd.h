@@ -511,14 +511,28 @@ static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale
     }
 }
 
-static void finish(const vt_finish *f) {
+/* f by value: what is stored through y cannot change it. act is a constant at every call. */
+INLINE void finish_rows(const vt_finish f, vt_act act) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
-        vf bias = vf_load(f->bias + c);
-        for (size_t r = 0; r < f->rows; r++) {
-            vf v = activate(vf_load(f->sum + r * VT_PANEL + c) + bias, f->act);
-            vf_store(f->y + r * f->y_stride + c,
-                     v + vf_load(f->residual + r * f->residual_stride + c));
+        vf bias = vf_load(f.bias + c);
+        for (size_t r = 0; r < f.rows; r++) {
+            vf v = activate(vf_load(f.sum + r * VT_PANEL + c) + bias, act);
+            vf_store(f.y + r * f.y_stride + c, v + vf_load(f.residual + r * f.residual_stride + c));
         }
+    }
+}
+
+static void finish(const vt_finish *f) {
+    switch (f->act) {
+    case VT_ACT_QUICK_GELU:
+        finish_rows(*f, VT_ACT_QUICK_GELU);
+        break;
+    case VT_ACT_GELU:
+        finish_rows(*f, VT_ACT_GELU);
+        break;
+    case VT_ACT_NONE:
+        finish_rows(*f, VT_ACT_NONE);
+        break;
     }
 }
 

@@ -278,8 +278,7 @@ vt_status vt_command_model(vt_options *o, int *code, vt_err *err) {
     vt_status s = vt_options_number(o, OPT_THREADS, 1024, &threads, err);
     if (s != VT_OK)
         return s;
-    if (o->n_words < 1 || o->n_words > 2 || strcmp(o->words[0], "info") != 0 ||
-        !engine.model_dir)
+    if (o->n_words < 1 || o->n_words > 2 || strcmp(o->words[0], "info") != 0 || !engine.model_dir)
         return vt_fail(err, VT_E_INVALID, "usage: vitrine model info DIR");
     vt_buf_init(&answer, ANSWER_MAX);
     engine.threads = (unsigned)threads;

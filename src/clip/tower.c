@@ -42,8 +42,8 @@ static void load_linear(vt_weights *w, const char *prefix, vt_shape shape, vt_ma
 }
 
 static void load_qkv(vt_weights *w, const char *prefix, const vt_tower_shape *shape, layer *l) {
-    const size_t width = shape->width;
-    const float scale = 1 / sqrtf((float)(width / shape->heads));
+    const size_t width = shape->width, dim = width / shape->heads;
+    const float scale = 1 / sqrtf((float)dim);
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
     const vt_tensor *parts[3];
     for (size_t i = 0; i < 3; i++) {

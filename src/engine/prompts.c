@@ -47,9 +47,10 @@ static vt_status mean_of_frames(vt_engine *e, const char *words, float *out, vt_
     vt_clip_text texts[N_FRAMES];
     vt_buf text;
     vt_status s;
+    if (!each)
+        return vt_fail_nomem(err, N_FRAMES * dim * sizeof *each);
     vt_buf_init(&text, VT_TEXT_QUERY_MAX * 2 * N_FRAMES);
-    s = each ? write_frames(words, &text, texts, err)
-             : vt_fail_nomem(err, N_FRAMES * dim * sizeof *each);
+    s = write_frames(words, &text, texts, err);
     if (s == VT_OK)
         s = vt_texts_encode(e->texts, texts, N_FRAMES, each, err);
     memset(out, 0, dim * sizeof *out);

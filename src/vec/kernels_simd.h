@@ -275,7 +275,8 @@ INLINE vu16 nearest_bf16(vf v) {
     vu bits = (vu)v;
     vu rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
     vu quiet = (bits >> 16) | 0x40;
-    return __builtin_convertvector((vu)pick(v == v, (vf)rounded, (vf)quiet), vu16);
+    vi is_nan = (vi)(bits & 0x7FFFFFFF) > 0x7F800000;
+    return __builtin_convertvector((vu)pick(is_nan, (vf)quiet, (vf)rounded), vu16);
 }
 
 /* Where `row` is `from`, narrow numbers are written below the wide ones still to be read. */

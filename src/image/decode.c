@@ -57,20 +57,36 @@ vt_status vt_image_check_size(const char *type, uint64_t width, uint64_t height,
     return VT_OK;
 }
 
-vt_status vt_image_alloc(vt_image *out, const char *type, vt_pixel_format format, uint64_t width,
-                         uint64_t height, vt_err *err) {
-    vt_status s = vt_image_check_size(type, width, height, err);
-    if (s != VT_OK)
-        return s;
-    size_t pixels = (size_t)(width * height);
-    out->pixels = vt_alloc(pixels, vt_pixel_bytes(format));
-    if (out->pixels == NULL)
-        return vt_fail_nomem(err, pixels * vt_pixel_bytes(format));
+/* libjpeg-turbo writes a row that begins at a multiple of 32 bytes past the caches, out of which
+ * the resize is about to read it: a tenth of the time that both take. So pixels begin between two.
+ */
+static vt_status alloc_by(void *(*alloc)(size_t count, size_t size), vt_image *out,
+                          vt_pixel_format format, uint64_t width, uint64_t height, vt_err *err) {
+    enum { STREAMED = 32, BETWEEN = 16 };
+    size_t bytes = (size_t)(width * height) * vt_pixel_bytes(format);
+    out->memory = alloc(bytes + BETWEEN, 1);
+    if (out->memory == NULL)
+        return vt_fail_nomem(err, bytes);
+    out->pixels = out->memory;
+    out->pixels += (uintptr_t)out->memory % STREAMED == 0 ? BETWEEN : 0;
     out->width = (uint32_t)width;
     out->height = (uint32_t)height;
     out->format = format;
-    out->type = type;
     return VT_OK;
+}
+
+vt_status vt_image_alloc(vt_image *out, const char *type, vt_pixel_format format, uint64_t width,
+                         uint64_t height, vt_err *err) {
+    out->type = type;
+    vt_status s = vt_image_check_size(type, width, height, err);
+    return s == VT_OK ? alloc_by(vt_alloc, out, format, width, height, err) : s;
+}
+
+vt_status vt_image_alloc_unset(vt_image *out, const char *type, vt_pixel_format format,
+                               uint64_t width, uint64_t height, vt_err *err) {
+    out->type = type;
+    vt_status s = vt_image_check_size(type, width, height, err);
+    return s == VT_OK ? alloc_by(vt_alloc_aligned, out, format, width, height, err) : s;
 }
 
 static const image_type *find_type(const uint8_t *bytes, size_t len) {
@@ -103,6 +119,6 @@ vt_status vt_image_decode(const uint8_t *bytes, size_t len, vt_image *out, vt_er
 void vt_image_release(vt_image *img) {
     if (img == NULL)
         return;
-    free(img->pixels);
+    free(img->memory);
     *img = (vt_image){0};
 }

@@ -169,7 +169,7 @@ vt_status vt_jpeg_decode(const uint8_t *bytes, size_t len, vt_image *out, vt_err
                              : f.components == 3 ? VT_PIXEL_RGB
                                                  : VT_PIXEL_CMYK;
     int tj_format = f.components == 1 ? TJPF_GRAY : f.components == 3 ? TJPF_RGB : TJPF_CMYK;
-    s = vt_image_alloc(out, "jpeg", format, f.width, f.height, err);
+    s = vt_image_alloc_unset(out, "jpeg", format, f.width, f.height, err);
     if (s == VT_OK)
         s = decode_frame(bytes, len, tj_format, out, err);
     if (s == VT_OK && format == VT_PIXEL_CMYK)

@@ -25,7 +25,8 @@ typedef struct vt_image {
     bool
         indexed; /* came from a palette or was bilevel: Pillow resizes those by nearest neighbour */
     const char *type; /* "jpeg", "png", "webp", "gif", "bmp"; static */
-    uint8_t *pixels;  /* rows top to bottom, no padding; owned */
+    uint8_t *pixels;  /* rows top to bottom, no padding */
+    void *memory;     /* in which they lie; owned, NULL where the pixels are not */
 } vt_image;
 
 /* The type is told by the bytes, never by a name. EXIF orientation, colour profiles and gamma are

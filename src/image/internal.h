@@ -16,6 +16,9 @@ vt_status vt_image_check_size(const char *type, uint64_t width, uint64_t height,
 /* Checks the size and gives *out its zeroed pixels. */
 vt_status vt_image_alloc(vt_image *out, const char *type, vt_pixel_format format, uint64_t width,
                          uint64_t height, vt_err *err) VT_MUST_USE;
+/* The same without zeroing, for a decoder that writes every pixel or fails. */
+vt_status vt_image_alloc_unset(vt_image *out, const char *type, vt_pixel_format format,
+                               uint64_t width, uint64_t height, vt_err *err) VT_MUST_USE;
 
 /* Each is given bytes that start with its magic, fills *out, and leaves it to vt_image_decode to
  * release a half-made picture. */

@@ -32,7 +32,7 @@ static size_t bytes_of(vt_pixel_format format) {
 static vt_image random_image(uint32_t w, uint32_t h, vt_pixel_format format) {
     vt_image img = {.width = w, .height = h, .format = format, .type = "test"};
     size_t n = (size_t)w * h * bytes_of(format);
-    img.pixels = vt_alloc(n, 1);
+    img.memory = img.pixels = vt_alloc(n, 1);
     assert_non_null(img.pixels);
     for (size_t i = 0; i < n; i++)
         img.pixels[i] = (uint8_t)random_below(256);

@@ -5,6 +5,7 @@
 #define VT_FUZZ_IMAGE_H
 
 #include "image/image.h"
+#include "vec/vec.h"
 
 /* A mutated header may ask for 50 megapixels; they are decoded, but resizing them finds nothing. */
 #define FUZZ_CROP_PIXELS (1u << 20)
@@ -22,6 +23,8 @@ static inline void fuzz_crop(const vt_image *img, bool convert_first) {
 static inline int fuzz_image(const uint8_t *data, size_t size) {
     vt_image img;
     vt_err err;
+    if (vt_vec_init(NULL, &err) != VT_OK)
+        abort();
     vt_status s = vt_image_decode(data, size, &img, &err);
     if (s != VT_OK && (img.pixels != NULL || err.status != s || err.text[0] == 0))
         abort();

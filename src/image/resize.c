@@ -1,177 +1,129 @@
 /* resize: antialiased bicubic, bit for bit what Pillow's ImagingResample computes, and Pillow's
  * nearest neighbour for indexed pictures.
  *
- * The filter is Keys' cubic (1981) with a = -0.5, stretched by the scale when the picture shrinks
- * and cut at the picture's edges. Two passes, horizontal then vertical; each rounds to 8 bits
- * between the two, with weights of 22 fractional bits (32 less 8 of the pixel, less 2 so that the
- * overshoot of a cubic still fits). That rounding is part of the reference, which is why neither
- * floating point nor vertical-first (which would need less work for wide pictures) is used.
- * 16-bit grey goes through doubles, rounded to a whole number after each pass.
+ * Two passes, horizontal then vertical; each rounds to 8 bits, with weights of 22 fractional bits.
+ * That rounding is part of the reference, which is why neither floating point nor vertical-first
+ * (which would need less work for wide pictures) is used. 16-bit grey goes through doubles, rounded
+ * to a whole number after each pass.
  *
  * Only the window that the crop needs is computed: a 1 x 2000 picture resizes to 224 x 448000, of
- * which 224 rows are wanted; they come from a few source rows.
+ * which 224 rows are wanted; they come from a few source rows. The horizontal pass runs just ahead
+ * of the vertical one, and what it makes is kept while a result row needs it: 11 KB for 640 x 480
+ * to 224, in the nearest cache, where all source rows would be 320 KB.
  *
- * Invariant: source rows are asked for in rising order, each once. No state; memory is
- * (source rows needed) x (window width), freed before the return. */
-#include <math.h>
+ * Invariant: source rows are asked for in rising order, each at most once. No state but the
+ * instruction set that vec chose; all memory is freed before the return. */
+#include "image/kernels.h"
 
-#include "image/internal.h"
+/* ---- bicubic, 8 bits -------------------------------------------------------------------- */
 
-#define WEIGHT_BITS     22
-#define WEIGHT_HALF     (1 << (WEIGHT_BITS - 1))
-#define BICUBIC_A       (-0.5)
-#define BICUBIC_SUPPORT 2.0
+typedef struct resizer {
+    const vt_resize_kernels *kernels;
+    const vt_rows *rows;
+    vt_resize_columns columns;
+    vt_lines lines;
+    size_t row_bytes, strip_words;
+    uint32_t *ring;          /* the last lines.kept strips; s is at s % lines.kept */
+    const uint32_t **strips; /* those of the result row being made */
+    uint8_t *scratch;        /* shape.taps rows with their slack */
+} resizer;
 
-/* The weights of one axis: window pixel i is the sum over n[i] source pixels from first[i] on. */
-typedef struct taps {
-    size_t count, stride; /* stride: room for the weights of one window pixel */
-    uint32_t *first, *n;
-    double *weight;
-    int32_t *fixed; /* the same in fixed point */
-} taps;
-
-static double bicubic(double x) {
-    x = fabs(x);
-    if (x < 1.0)
-        return ((BICUBIC_A + 2.0) * x - (BICUBIC_A + 3.0)) * x * x + 1;
-    if (x < 2.0)
-        return (((x - 5) * x + 8) * x - 4) * BICUBIC_A;
-    return 0.0;
+static void resizer_release(resizer *z) {
+    vt_resize_columns_release(&z->columns);
+    vt_lines_release(&z->lines);
+    free(z->ring);
+    free(z->strips);
+    free(z->scratch);
 }
 
-static void taps_release(taps *t) {
-    free(t->first);
-    free(t->n);
-    free(t->weight);
-    free(t->fixed);
+static vt_status plan_passes(resizer *z, const vt_axis *x, const vt_axis *y, vt_err *err) {
+    unsigned channels = z->rows->channels;
+    vt_taps tx = {0}, ty = {0};
+    vt_status s = vt_taps_init(&tx, x, err);
+    if (s == VT_OK)
+        s = vt_taps_init(&ty, y, err);
+    if (s == VT_OK)
+        s = vt_resize_columns_init(&z->columns, &tx, channels, z->kernels, err);
+    if (s == VT_OK)
+        s = vt_lines_init(&z->lines, &ty, tx.count * channels, z->kernels, err);
+    vt_taps_release(&tx);
+    vt_taps_release(&ty);
+    return s;
 }
 
-/* Weights of window pixel i; `at` is its number in the whole result. The order of the floating
- * point operations is Pillow's. */
-static void fill_taps(taps *t, size_t i, uint32_t at, const vt_axis *axis) {
-    double scale = (double)axis->in / axis->out;
-    double stretch = scale < 1.0 ? 1.0 : scale;
-    double support = BICUBIC_SUPPORT * stretch, shrink = 1.0 / stretch;
-    double center = (at + 0.5) * scale, sum = 0.0;
-    double low = center - support + 0.5, high = center + support + 0.5;
-    uint32_t first = low > 0 ? (uint32_t)low : 0;
-    uint32_t end = high < axis->in ? (uint32_t)high : axis->in;
-    double *w = t->weight + i * t->stride;
-    t->first[i] = first;
-    t->n[i] = end - first;
-    for (uint32_t k = 0; k < end - first; k++) {
-        w[k] = bicubic((k + first - center + 0.5) * shrink);
-        sum += w[k];
-    }
-    for (uint32_t k = 0; k < end - first; k++) {
-        w[k] = sum != 0.0 ? w[k] / sum : w[k];
-        double scaled = w[k] * (1 << WEIGHT_BITS);
-        t->fixed[i * t->stride + k] = (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-    }
-}
-
-/* The caller releases *t, also after a failure. */
-static vt_status taps_init(taps *t, const vt_axis *axis, vt_err *err) {
-    double scale = (double)axis->in / axis->out;
-    double support = BICUBIC_SUPPORT * (scale < 1.0 ? 1.0 : scale);
-    *t = (taps){.count = axis->count, .stride = (size_t)ceil(support) * 2 + 1};
-    t->first = vt_alloc(t->count, sizeof *t->first);
-    t->n = vt_alloc(t->count, sizeof *t->n);
-    t->weight = vt_alloc(t->count, t->stride * sizeof *t->weight);
-    t->fixed = vt_alloc(t->count, t->stride * sizeof *t->fixed);
-    if (t->first == NULL || t->n == NULL || t->weight == NULL || t->fixed == NULL)
-        return vt_fail_nomem(err, t->count * t->stride * sizeof *t->weight);
-    for (uint32_t i = 0; i < axis->count; i++)
-        fill_taps(t, i, axis->first + i, axis);
+/* The caller releases *z, also after a failure. */
+static vt_status resizer_init(resizer *z, const vt_rows *rows, const vt_axis *x, const vt_axis *y,
+                              vt_err *err) {
+    *z = (resizer){.kernels = vt_resize_kernels_chosen(),
+                   .rows = rows,
+                   .row_bytes = (size_t)x->in * rows->channels};
+    vt_status s = plan_passes(z, x, y, err);
+    if (s != VT_OK)
+        return s;
+    z->strip_words = (z->lines.width + VT_STRIP_LANES - 1) / VT_STRIP_LANES * VT_STRIP_LANES;
+    z->ring = vt_alloc(z->lines.kept, z->strip_words * sizeof *z->ring);
+    z->strips = vt_alloc(z->lines.stride, sizeof *z->strips);
+    z->scratch = vt_alloc(z->kernels->shape.taps, z->row_bytes + VT_ROW_SLACK);
+    if (z->ring == NULL || z->strips == NULL || z->scratch == NULL)
+        return vt_fail_nomem(err, z->lines.kept * z->strip_words * sizeof *z->ring);
     return VT_OK;
 }
 
-static uint32_t taps_end(const taps *t) {
-    return t->first[t->count - 1] + t->n[t->count - 1];
+/* Source row y, readable VT_ROW_SLACK bytes beyond its end: the last rows are not where they are.
+ */
+static const uint8_t *fetch_row(const resizer *z, uint32_t y, uint8_t *scratch) {
+    const vt_image *img = z->rows->img;
+    const uint8_t *row = z->rows->row(img, y, scratch);
+    if (row == scratch || (img->height - 1 - y) * z->row_bytes >= VT_ROW_SLACK)
+        return row;
+    return memcpy(scratch, row, z->row_bytes);
 }
 
-static uint8_t clip8(int32_t v) {
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-}
-
-/* Inlined with a constant number of channels, so that the inner loop unrolls. */
-static inline void convolve_row(const taps *t, const uint8_t *in, size_t channels, uint8_t *out) {
-    for (size_t i = 0; i < t->count; i++) {
-        const uint8_t *p = in + t->first[i] * channels;
-        const int32_t *w = t->fixed + i * t->stride;
-        int32_t sum[4] = {WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF};
-        for (size_t k = 0; k < t->n[i]; k++)
-            for (size_t c = 0; c < channels; c++)
-                sum[c] += p[k * channels + c] * w[k];
-        for (size_t c = 0; c < channels; c++)
-            out[i * channels + c] = clip8(sum[c] >> WEIGHT_BITS);
+/* A strip that reaches beyond the picture repeats the last row, with weights of 0. */
+static void make_strip(const resizer *z, size_t s) {
+    const uint8_t *rows[VT_TAPS_MAX];
+    size_t taps = z->kernels->shape.taps;
+    for (size_t r = 0; r < taps; r++) {
+        size_t y = s * taps + r;
+        uint8_t *scratch = z->scratch + r * (z->row_bytes + VT_ROW_SLACK);
+        bool beyond = r > 0 && y >= z->rows->img->height;
+        rows[r] = beyond ? rows[r - 1] : fetch_row(z, (uint32_t)y, scratch);
     }
-}
-
-static void horizontal(const taps *t, const uint8_t *in, unsigned channels, uint8_t *out) {
-    if (channels == 1)
-        convolve_row(t, in, 1, out);
-    else if (channels == 3)
-        convolve_row(t, in, 3, out);
-    else
-        convolve_row(t, in, 4, out);
-}
-
-/* Window row i out of the rows in `mid`, whose first is source row `base`. A block of columns at a
- * time, so that the sums stay in registers or the nearest cache. */
-static void vertical(const taps *t, size_t i, const uint8_t *mid, uint32_t base, size_t width,
-                     uint8_t *out) {
-    enum { BLOCK = 64 };
-    const int32_t *w = t->fixed + i * t->stride;
-    const uint8_t *top = mid + (size_t)(t->first[i] - base) * width;
-    for (size_t x = 0; x < width; x += BLOCK) {
-        size_t n = width - x < BLOCK ? width - x : BLOCK;
-        int32_t sum[BLOCK];
-        for (size_t j = 0; j < n; j++)
-            sum[j] = WEIGHT_HALF;
-        for (size_t k = 0; k < t->n[i]; k++)
-            for (size_t j = 0; j < n; j++)
-                sum[j] += top[k * width + x + j] * w[k];
-        for (size_t j = 0; j < n; j++)
-            out[x + j] = clip8(sum[j] >> WEIGHT_BITS);
-    }
+    z->kernels->horizontal(&z->columns, rows, z->ring + s % z->lines.kept * z->strip_words);
 }
 
 vt_status vt_resize_bicubic(const vt_rows *rows, const vt_axis *x, const vt_axis *y, uint8_t *out,
                             vt_err *err) {
-    taps tx = {0}, ty = {0};
-    uint8_t *mid = NULL, *scratch = NULL;
-    vt_status s = taps_init(&tx, x, err);
-    if (s == VT_OK)
-        s = taps_init(&ty, y, err);
+    resizer z;
+    vt_status s = resizer_init(&z, rows, x, y, err);
     if (s != VT_OK)
         goto done;
-    uint32_t base = ty.first[0], end = taps_end(&ty);
-    size_t width = (size_t)x->count * rows->channels;
-    mid = vt_alloc(end - base, width);
-    scratch = vt_alloc(x->in, rows->channels);
-    if (mid == NULL || scratch == NULL) {
-        s = vt_fail_nomem(err, (end - base) * width);
-        goto done;
+    const vt_lines *l = &z.lines;
+    size_t made = l->first[0];
+    for (size_t i = 0; i < l->count; i++) {
+        for (; made < l->first[i] + l->n[i]; made++)
+            make_strip(&z, made);
+        for (size_t k = 0; k < l->n[i]; k++)
+            z.strips[k] = z.ring + (l->first[i] + k) % l->kept * z.strip_words;
+        z.kernels->vertical(l, i, z.strips, out + i * l->width);
     }
-    for (uint32_t r = base; r < end; r++)
-        horizontal(&tx, rows->row(rows->img, r, scratch), rows->channels, mid + (r - base) * width);
-    for (size_t i = 0; i < y->count; i++)
-        vertical(&ty, i, mid, base, width, out + i * width);
 done:
-    free(mid);
-    free(scratch);
-    taps_release(&tx);
-    taps_release(&ty);
+    resizer_release(&z);
     return s;
 }
+
+/* ---- bicubic, 16 bits ------------------------------------------------------------------- */
 
 /* Half away from zero, as Pillow rounds its 32-bit pictures. */
 static int32_t round_half_away(double v) {
     return (int32_t)(v >= 0.0 ? v + 0.5 : v - 0.5);
 }
 
-static void horizontal16(const taps *t, const uint16_t *in, int32_t *out) {
+static uint8_t clip8(int32_t v) {
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+static void horizontal16(const vt_taps *t, const uint16_t *in, int32_t *out) {
     for (size_t i = 0; i < t->count; i++) {
         double sum = 0.0;
         for (size_t k = 0; k < t->n[i]; k++)
@@ -180,7 +132,7 @@ static void horizontal16(const taps *t, const uint16_t *in, int32_t *out) {
     }
 }
 
-static void vertical16(const taps *t, size_t i, const int32_t *top, size_t width, uint8_t *out) {
+static void vertical16(const vt_taps *t, size_t i, const int32_t *top, size_t width, uint8_t *out) {
     for (size_t x = 0; x < width; x++) {
         double sum = 0.0;
         for (size_t k = 0; k < t->n[i]; k++)
@@ -192,14 +144,14 @@ static void vertical16(const taps *t, size_t i, const int32_t *top, size_t width
 vt_status vt_resize_bicubic_gray16(const vt_image *img, const vt_axis *x, const vt_axis *y,
                                    uint8_t *out, vt_err *err) {
     assert(img->format == VT_PIXEL_GRAY16);
-    taps tx = {0}, ty = {0};
+    vt_taps tx = {0}, ty = {0};
     int32_t *mid = NULL;
-    vt_status s = taps_init(&tx, x, err);
+    vt_status s = vt_taps_init(&tx, x, err);
     if (s == VT_OK)
-        s = taps_init(&ty, y, err);
+        s = vt_taps_init(&ty, y, err);
     if (s != VT_OK)
         goto done;
-    uint32_t base = ty.first[0], end = taps_end(&ty);
+    uint32_t base = ty.first[0], end = ty.first[ty.count - 1] + ty.n[ty.count - 1];
     const uint16_t *pixels = (const void *)img->pixels;
     mid = vt_alloc((size_t)(end - base) * x->count, sizeof *mid);
     if (mid == NULL) {
@@ -213,10 +165,12 @@ vt_status vt_resize_bicubic_gray16(const vt_image *img, const vt_axis *x, const 
                    out + i * x->count);
 done:
     free(mid);
-    taps_release(&tx);
-    taps_release(&ty);
+    vt_taps_release(&tx);
+    vt_taps_release(&ty);
     return s;
 }
+
+/* ---- nearest neighbour ------------------------------------------------------------------ */
 
 /* Source pixel under the middle of each window pixel. Pillow walks from the picture's edge by
  * adding the scale, and the sum's rounding error decides ties, so we walk as well. */

@@ -3,8 +3,10 @@
  *
  *   crop_tool openai|hf RESIZE CROP FILE...
  *
- * For each file one line, "ok" and then CROP * CROP * 3 bytes of RGB, or the error. */
+ * VITRINE_ISA in the environment chooses the instruction set. For each file one line, "ok" and then
+ * CROP * CROP * 3 bytes of RGB, or the error. */
 #include "image/image.h"
+#include "vec/vec.h"
 
 static vt_status crop_file(const char *path, const vt_image_spec *spec, uint8_t *rgb, vt_err *err) {
     vt_map file = {0};
@@ -31,6 +33,11 @@ static bool read_spec(char **argv, vt_image_spec *spec) {
 
 int main(int argc, char **argv) {
     vt_image_spec spec;
+    vt_err err;
+    if (vt_vec_init(getenv("VITRINE_ISA"), &err) != VT_OK) {
+        fprintf(stderr, "crop_tool: %s\n", err.text);
+        return 2;
+    }
     if (argc < 5 || !read_spec(argv, &spec)) {
         fprintf(stderr, "usage: crop_tool openai|hf RESIZE CROP FILE...\n");
         return 2;
@@ -40,7 +47,6 @@ int main(int argc, char **argv) {
     if (rgb == NULL)
         return 1;
     for (int i = 4; i < argc; i++) {
-        vt_err err;
         vt_status s = crop_file(argv[i], &spec, rgb, &err);
         printf("%s\n", s == VT_OK ? "ok" : err.text);
         if (s == VT_OK)

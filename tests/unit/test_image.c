@@ -1,7 +1,7 @@
 /* Decoding: small files written here byte for byte, whose pixels are known; limits that hold before
  * memory is taken; and over every seed of the fuzz corpora: each cut-off beginning is refused or is
- * the whole picture, and each failing allocation is an answer. The linker sends vt_alloc through
- * the wrapper below. Crops against the reference: test_image_oracle.c. */
+ * the whole picture, and each failing allocation is an answer. The linker sends vt_alloc and
+ * vt_alloc_aligned through the wrappers below. Crops against the reference: test_image_oracle.c. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "image/image.h"
+#include "vec/vec.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ADDRESS_SANITIZER 1
@@ -28,13 +29,23 @@ static int allocations_left = -1; /* before one fails; below 0: none fails */
 
 void *__real_vt_alloc(size_t count, size_t size);
 void *__wrap_vt_alloc(size_t count, size_t size);
+void *__real_vt_alloc_aligned(size_t count, size_t size);
+void *__wrap_vt_alloc_aligned(size_t count, size_t size);
 
-void *__wrap_vt_alloc(size_t count, size_t size) {
-    if (allocations_left == 0)
-        return NULL;
+static bool may_allocate(void) {
     if (allocations_left > 0)
         allocations_left--;
-    return __real_vt_alloc(count, size);
+    else if (allocations_left == 0)
+        return false;
+    return true;
+}
+
+void *__wrap_vt_alloc(size_t count, size_t size) {
+    return may_allocate() ? __real_vt_alloc(count, size) : NULL;
+}
+
+void *__wrap_vt_alloc_aligned(size_t count, size_t size) {
+    return may_allocate() ? __real_vt_alloc_aligned(count, size) : NULL;
 }
 
 /* ---- files made here -------------------------------------------------------------------- */
@@ -393,6 +404,8 @@ static void check_allocations(const char *path, const uint8_t *file, size_t n) {
 }
 
 static void each_failing_allocation_is_an_answer(void **unused) {
+    vt_err err;
+    assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
     for_each_seed(check_allocations);
 }
 

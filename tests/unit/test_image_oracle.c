@@ -1,6 +1,6 @@
-/* Crops and tensors against those of the reference: files decoded, resized and cropped by Pillow 9
- * and torchvision, in the order of openai/CLIP and in that of transformers. The fixtures are not
- * part of the project; without them the tests skip. */
+/* Crops and tensors, under every instruction set, against those of the reference: files decoded,
+ * resized and cropped by Pillow 9 and torchvision, in the order of openai/CLIP and in that of
+ * transformers. The fixtures are not part of the project; without them the tests skip. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "image/image.h"
+#include "vec/vec.h"
 
 enum { SIDE = 224, CROP_BYTES = SIDE * SIDE * 3 };
 
@@ -136,9 +137,7 @@ static bool check_fixture(const oracle *o, const json_t *row, const vt_image_spe
     return difference == 0;
 }
 
-static void check_variant(bool convert_first) {
-    oracle o = oracle_open();
-    skip_without(&o);
+static void check_all(const oracle *o, bool convert_first) {
     vt_image_spec spec = {.resize = SIDE,
                           .crop = SIDE,
                           .mean = {0.48145466f, 0.4578275f, 0.40821073f},
@@ -146,14 +145,26 @@ static void check_variant(bool convert_first) {
                           .convert_first = convert_first};
     size_t compared = 0, exact = 0, i;
     json_t *row;
-    json_array_foreach(o.rows, i, row) {
+    json_array_foreach(o->rows, i, row) {
         if (expected(row, convert_first) == NULL)
             continue;
         compared++;
-        exact += check_fixture(&o, row, &spec);
+        exact += check_fixture(o, row, &spec);
     }
-    print_message("# %zu of %zu fixtures are exact, the others within 1/255\n", exact, compared);
+    print_message("# %s: %zu of %zu fixtures are exact, the others within 1/255\n", vt_vec_isa(),
+                  exact, compared);
     assert_in_range(compared, 33, 1000);
+}
+
+static void check_variant(bool convert_first) {
+    oracle o = oracle_open();
+    vt_err err;
+    skip_without(&o);
+    for (const char *const *isa = vt_vec_isas(); *isa; isa++) {
+        assert_int_equal(vt_vec_init(*isa, &err), VT_OK);
+        check_all(&o, convert_first);
+    }
+    assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
     oracle_close(&o);
 }
 

@@ -56,8 +56,8 @@ typedef struct vt_clip_options {
  *   f32   0.999999
  *   bf16  0.9999 of ViT-B/32's shape; 0.9995 of one a tenth as wide; 0.995 where a few activations
  *         are a hundred times the others
- *   int8  0.999 of ViT-B/32's shape. Where it falls below that on inputs that are built in, the
- * model is opened in bf16, and info.note says so. */
+ *   int8  0.998 of ViT-B/32's shape. Where it falls below 0.999 of f32 on inputs that are built in,
+ *         the model is opened in bf16, and info.note says so. */
 vt_status vt_clip_open(const char *dir, const vt_clip_options *o, vt_clip **out,
                        vt_err *err) VT_MUST_USE;
 void vt_clip_close(vt_clip *m);

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PREPARED = 256, BATCH_MAX = 16, LATENCIES_MAX = 100000 };
+enum { PREPARED = 128, BATCH_MAX = 16, LATENCIES_MAX = 100000, LIMIT_NS = 2000000000 };
 
 static void stop(const char *why) {
     fprintf(stderr, "bench_import: %s\n", why);
@@ -93,17 +93,18 @@ static float *read_pixels(const pictures *p, size_t i, const vt_clip_pixels *px)
 typedef struct limit {
     vt_clip *clip;
     float *pixels[PREPARED];
-    size_t prepared, total, batch;
-    atomic_size_t next;
+    size_t prepared, batch;
+    uint64_t until_ns;
+    atomic_size_t encoded;
 } limit;
 
 static void *encode_batches(void *ctx) {
     limit *l = ctx;
     float *out = some(BATCH_MAX, vt_clip_describe(l->clip)->dim * sizeof *out);
-    size_t at;
+    const float *batch[BATCH_MAX];
     vt_err err;
-    while ((at = atomic_fetch_add(&l->next, l->batch)) < l->total) {
-        const float *batch[BATCH_MAX];
+    while (vt_now_ns() < l->until_ns) {
+        size_t at = atomic_fetch_add(&l->encoded, l->batch);
         for (size_t i = 0; i < l->batch; i++)
             batch[i] = l->pixels[(at + i) % l->prepared];
         check(vt_clip_encode_images(l->clip, batch, l->batch, VT_LANE_BULK, out, &err), &err);
@@ -112,19 +113,19 @@ static void *encode_batches(void *ctx) {
     return NULL;
 }
 
-static double pictures_a_second(limit *l, unsigned threads, size_t batch, size_t total) {
+static double pictures_a_second(limit *l, unsigned threads, size_t batch) {
     pthread_t *t = some(threads, sizeof *t);
     uint64_t begun = vt_now_ns();
     l->batch = batch;
-    l->total = total - total % batch;
-    atomic_store(&l->next, 0);
+    l->until_ns = begun + LIMIT_NS;
+    atomic_store(&l->encoded, 0);
     for (unsigned i = 0; i < threads; i++)
         if (pthread_create(&t[i], NULL, encode_batches, l) != 0)
             stop("cannot start a thread");
     for (unsigned i = 0; i < threads; i++)
         pthread_join(t[i], NULL);
     free(t);
-    return (double)l->total / vt_seconds_since(begun);
+    return (double)l->encoded / vt_seconds_since(begun);
 }
 
 static double measure_limit(limit *l, unsigned threads, const char *when) {
@@ -132,7 +133,7 @@ static double measure_limit(limit *l, unsigned threads, const char *when) {
     double best = 0;
     printf("encoder alone, %s, pictures a second:", when);
     for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
-        double rate = pictures_a_second(l, threads, batches[i], l->prepared * 2);
+        double rate = pictures_a_second(l, threads, batches[i]);
         printf(" %.1f in batches of %zu%s", rate, batches[i], i < 3 ? "," : "\n");
         best = rate > best ? rate : best;
     }

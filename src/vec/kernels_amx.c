@@ -21,6 +21,7 @@
 #define AHEAD_ONCE (16 * VT_GROUP_RUN * VT_PANEL)
 /* Groups: 16 KB of weights, which stay in the L1 cache while many rows pass. */
 #define TILE_RUN   128
+#define FEW_ROWS   10
 
 /* Palette 1: the shapes of the eight registers (Intel SDM, LDTILECFG). */
 typedef struct tile_config {
@@ -167,15 +168,23 @@ static void multiply_tiles(const vt_panel_product *p, vt_precision precision) {
             c.rows * VT_PANEL * sizeof *sum);
 }
 
-static void multiply_bf16(const vt_panel_product *p) {
+static void multiply_bf16_tiles(const vt_panel_product *p) {
     multiply_tiles(p, VT_PRECISION_BF16);
 }
 
-static void multiply_int8(const vt_panel_product *p) {
-    multiply_tiles(p, VT_PRECISION_INT8);
+static void multiply_int8(const vt_panel_product *p); /* of kernels_simd.h, by vpdpbusd */
+
+/* A short text's few rows leave tiles mostly empty. Sums of integers are exact, so either way gives
+ * the same bits; those of bf16 are not, and take one way only. */
+static void multiply_int8_tiles(const vt_panel_product *p) {
+    if (p->rows <= FEW_ROWS) {
+        multiply_int8(p);
+    } else {
+        multiply_tiles(p, VT_PRECISION_INT8);
+    }
 }
 
-#define MULTIPLY_BF16 multiply_bf16
-#define MULTIPLY_INT8 multiply_int8
+#define MULTIPLY_BF16 multiply_bf16_tiles
+#define MULTIPLY_INT8 multiply_int8_tiles
 
 #include "vec/kernels_simd.h"

@@ -490,16 +490,16 @@ static void multiply_f32(const vt_panel_product *p) {
     multiply_panel(p, VT_PRECISION_F32);
 }
 
+static void multiply_int8(const vt_panel_product *p) {
+    multiply_panel(p, VT_PRECISION_INT8);
+}
+
 #ifndef MULTIPLY_BF16
 #define MULTIPLY_BF16 multiply_bf16
 #define MULTIPLY_INT8 multiply_int8
 
 static void multiply_bf16(const vt_panel_product *p) {
     multiply_panel(p, VT_PRECISION_BF16);
-}
-
-static void multiply_int8(const vt_panel_product *p) {
-    multiply_panel(p, VT_PRECISION_INT8);
 }
 #endif
 

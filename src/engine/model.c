@@ -54,6 +54,10 @@ vt_status vt_model_open(const vt_engine_options *o, vt_log *log, vt_pool **pool,
     if (s != VT_OK)
         return s;
     options.pool = *pool;
+    if (o->data_dir && !o->must_exist) /* the packed model may have to go there */
+        s = vt_dir_ensure(o->data_dir, err);
+    if (s != VT_OK)
+        return s;
     s = vt_clip_open(o->model_dir, &options, clip, err);
     if (s == VT_E_NOT_FOUND || s == VT_E_IO)
         s = err->status = VT_E_MODEL;

@@ -15,12 +15,13 @@
 
 #include "vec/vec.h"
 
-#define VT_PANEL     32 /* output columns of one weight panel */
-#define VT_GROUP_RUN 16 /* groups are a multiple of this, padded with zeros: one AMX tile */
-#define VT_GROUP_ROWS                                                                              \
-    256 /* most rows of one call: their inputs stay in the L2 cache while panel                    \
-         * after panel passes */
-#define VT_SPARE_ROWS  16
+#include <float.h>
+
+#define VT_PANEL       32 /* output columns of one weight panel */
+#define VT_GROUP_RUN   16 /* groups are a multiple of this, padded with zeros: one AMX tile */
+/* Most rows of one call: their inputs stay in the L2 cache while panel after panel passes. */
+#define VT_GROUP_ROWS  256
+#define VT_SPARE_ROWS  16 /* of sums: the last of several tiles may reach beyond the rows */
 /* Words between two rows of inputs are padded by this: it moves each row to another cache set,
  * where at a power of two all rows of a tile would compete for the same one. */
 #define VT_ROW_PADDING 16
@@ -60,6 +61,13 @@ typedef struct vt_int8_columns {
     int32_t offset[VT_PANEL]; /* 128 times the sum of the column's weights: inputs are stored as
                                * 0..255, 128 above what they are, because vpdpbusd wants them so */
 } vt_int8_columns;
+
+/* What numbers up to `most` in magnitude are multiplied by to lie in -127..127. 0 where most is 0
+ * or NaN, and where it is so near 0 that the quotient has no finite value: all of them count as 0.
+ */
+static inline float vt_int8_inverse(float most) {
+    return most > 127 / FLT_MAX ? 127 / most : 0;
+}
 
 /* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats. */
 typedef struct vt_finish {

@@ -119,7 +119,7 @@ static float to_int8(void *row, const float *from, size_t n) {
     for (size_t i = 0; i < n && isfinite(most); i++) {
         most = isfinite(from[i]) ? fmaxf(most, fabsf(from[i])) : NAN;
     }
-    float inverse = most > 0 ? 127 / most : 0;
+    float inverse = vt_int8_inverse(most);
     for (size_t i = 0; i < n; i++) {
         to[i] = (unsigned char)(isfinite(most) ? 128 + lrintf(from[i] * inverse) : 0);
     }

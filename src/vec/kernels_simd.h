@@ -329,7 +329,7 @@ static float largest_magnitude(const float *x, size_t n) {
 static float to_int8(void *row, const float *from, size_t n) {
     unsigned char *to = row;
     float most = largest_magnitude(from, n);
-    vf inverse = vf_set1(most > 0 ? 127 / most : 0);
+    vf inverse = vf_set1(vt_int8_inverse(most));
     size_t i = 0, rest = n % VF;
     for (; i + VF <= n; i += VF) {
         vu8 narrow = nearest_int8(vf_load(from + i), inverse);

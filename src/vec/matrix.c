@@ -16,7 +16,6 @@
  * Threads: pieces of work are independent. Nothing is allocated in a product, so it cannot fail. */
 #include "vec/kernels.h"
 
-#define GROUP_ROWS     256 /* their inputs stay in the L2 cache while panel after panel passes */
 #define WORTH_A_THREAD 400000u /* words multiplied: some 10 us, well above a hand-over */
 #define STAGING_WORTH  20000u  /* floats made ready: likewise */
 

@@ -112,7 +112,7 @@ static void pack_column(const vt_mat *m, const vt_mat_part *part, const unsigned
     int32_t sum = 0;
     if (m->precision == VT_PRECISION_INT8) {
         float most = largest_weight(m, part, row);
-        inverse = most > 0 ? 127 / most : 0;
+        inverse = vt_int8_inverse(most);
         columns->scale[c] = most / 127;
     }
     for (size_t i = 0; i < m->n_in; i += PACK_RUN) {

@@ -46,7 +46,7 @@ static void digest_start(digest_job *job, const vt_safetensors *file) {
 static void digest_finish(digest_job *job) {
     if (job->started)
         pthread_join(job->thread, NULL);
-    else if (job->file)
+    else
         digest_file(job);
 }
 
@@ -129,15 +129,27 @@ static vt_status take_panels(vt_clip *m, vt_weights *w, vt_panels_place *place, 
     return s;
 }
 
+/* What identifies the file is read before and after it is mapped: panels of a file that took its
+ * place in between would be another model's. */
+static vt_status open_weights(vt_clip *m, const char *path, vt_packed_source *source, vt_err *err) {
+    vt_packed_source after;
+    vt_status s = vt_packed_source_read(path, source, err);
+    if (s == VT_OK)
+        s = vt_safetensors_open(path, &m->file, err);
+    if (s == VT_OK)
+        s = vt_packed_source_read(path, &after, err);
+    if (s == VT_OK && memcmp(source, &after, sizeof after) != 0)
+        s = vt_fail(err, VT_E_MODEL, "%s was changed while it was opened", path);
+    return s;
+}
+
 static vt_status open_file(vt_clip *m, const char *dir, const char *path, const vt_clip_options *o,
                            vt_err *err) {
     vt_panels_place place = {.dir = dir, .options = o, .precision = o->precision};
     vt_weights w;
     vt_status s = vt_clip_config_read(dir, &m->config, err);
     if (s == VT_OK)
-        s = vt_safetensors_open(path, &m->file, err);
-    if (s == VT_OK)
-        s = vt_packed_key_init(&place.key, path, err);
+        s = open_weights(m, path, &place.key.weights, err);
     if (s != VT_OK)
         return s;
     if (place.precision == VT_PRECISION_AUTO)

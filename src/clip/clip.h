@@ -30,7 +30,7 @@ typedef struct vt_clip_info {
     uint64_t file_bytes;    /* model.safetensors */
     uint64_t packed_bytes;  /* in memory */
     vt_precision precision; /* in use: never auto */
-    char note[160];   /* "", or what is not as asked for: the precision, the packed form's file */
+    char note[640];   /* "", or what is not as asked for: the precision, the packed form's file */
     bool from_file;   /* the packed form came from the file of an earlier start */
     vt_hash identity; /* SHA-256 over model.safetensors and the canonical form of what changes
                        * vectors in config.json, preprocessor_config.json, vocab.json, merges.txt;
@@ -50,7 +50,8 @@ typedef struct vt_clip_options {
 
 /* Reads and validates the folder: config.json, preprocessor_config.json, model.safetensors,
  * vocab.json, merges.txt. E_MODEL names the file and the first key or tensor that is missing or
- * wrong (E_NOT_FOUND: the file itself).
+ * wrong (E_NOT_FOUND: the file itself). model.safetensors and the packed form stay mapped while the
+ * model is open: replace them by renaming, never by writing into them.
  *
  * How far vectors are from those in float64, as the least cosine over the reference's inputs:
  *   f32   0.999999

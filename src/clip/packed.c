@@ -7,13 +7,15 @@
  * all threads, in place of MAP_POPULATE on one. SHA-256 would double the time of a start and
  * protect against nobody: who can write here can write the model.
  *
+ * A file that is mapped is never written again, only replaced: pages of a map whose file is cut
+ * short end the process (SIGBUS), and catching that signal could not bring the weights back.
+ *
  * Rejected: packing at every start (0.5 s of two processors for ViT-B/32); huge pages for memory
  * that is packed anew (measured: no gain, the kernels ask for weights ahead, and 0.5 s to clear
  * them). */
 #include "clip/packed.h"
 
-#include <fcntl.h>
-#include <stdatomic.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
@@ -28,23 +30,28 @@ typedef struct header {
     uint32_t layout, precision;
     uint64_t bytes;
     uint8_t plan[32], weights[32];
-    uint64_t inode, weights_bytes, mtime_ns, ctime_ns;
+    vt_packed_source source;
     double cosine;
     uint64_t sums; /* XXH3 of the chunks' checksums */
     uint64_t self; /* XXH3 of everything above */
 } header;
 _Static_assert(sizeof(header) <= HEADER_SIZE, "the panels begin behind the header's page");
 
-vt_status vt_packed_key_init(vt_packed_key *key, const char *weights_path, vt_err *err) {
+static uint64_t nanoseconds(const struct timespec *t) {
+    return (uint64_t)t->tv_sec * UINT64_C(1000000000) + (uint64_t)t->tv_nsec;
+}
+
+vt_status vt_packed_source_read(const char *path, vt_packed_source *out, vt_err *err) {
     struct stat st;
-    if (stat(weights_path, &st) != 0)
-        return vt_fail(err, VT_E_IO, "cannot read %s", weights_path);
-    key->weights_inode = (uint64_t)st.st_ino;
-    key->weights_bytes = (uint64_t)st.st_size;
-    key->weights_mtime_ns =
-        (uint64_t)st.st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st.st_mtim.tv_nsec;
-    key->weights_ctime_ns =
-        (uint64_t)st.st_ctim.tv_sec * UINT64_C(1000000000) + (uint64_t)st.st_ctim.tv_nsec;
+    *out = (vt_packed_source){0};
+    if (stat(path, &st) != 0)
+        return vt_fail_errno(err, errno, "cannot open %s", path);
+    *out = (vt_packed_source){
+        .inode = (uint64_t)st.st_ino,
+        .bytes = (uint64_t)st.st_size,
+        .mtime_ns = nanoseconds(&st.st_mtim),
+        .ctime_ns = nanoseconds(&st.st_ctim),
+    };
     return VT_OK;
 }
 
@@ -103,10 +110,7 @@ static header header_of(const vt_packed_key *key, size_t bytes) {
         .layout = VT_MAT_LAYOUT,
         .precision = (uint32_t)key->precision,
         .bytes = bytes,
-        .inode = key->weights_inode,
-        .weights_bytes = key->weights_bytes,
-        .mtime_ns = key->weights_mtime_ns,
-        .ctime_ns = key->weights_ctime_ns,
+        .source = key->weights,
     };
     memcpy(h.magic, magic, sizeof magic);
     memcpy(h.plan, key->plan.bytes, sizeof h.plan);
@@ -118,15 +122,15 @@ static uint64_t sum_header(const header *h) {
 }
 
 /* Is it of this model, whole, and undamaged as far as the header tells? Panels are all of them, or
- * none: what was found wanting keeps none. */
+ * none: int8 that was found wanting keeps none. */
 static bool header_fits(const header *h, const vt_packed_key *key, size_t bytes, size_t file_size) {
     header wanted = header_of(key, bytes);
-    const size_t panels = h->bytes ? bytes : 0;
-    return h->self == sum_header(h) && (h->bytes == bytes || h->bytes == 0) &&
+    const bool none = h->bytes == 0 && key->precision == VT_PRECISION_INT8;
+    const size_t panels = none ? 0 : bytes;
+    return h->self == sum_header(h) && h->bytes == panels &&
            memcmp(h->magic, wanted.magic, offsetof(header, bytes)) == 0 &&
            memcmp(h->plan, wanted.plan, sizeof h->plan) == 0 &&
-           memcmp(&h->inode, &wanted.inode, offsetof(header, cosine) - offsetof(header, inode)) ==
-               0 &&
+           memcmp(&h->source, &wanted.source, sizeof h->source) == 0 &&
            file_size == HEADER_SIZE + panels + chunk_count(panels) * sizeof(uint64_t);
 }
 

@@ -8,10 +8,14 @@
 /* A packed form is another when any of this is. The weights' digest is what counts; as making it
  * takes half a second, a file whose inode, size and times are those of then is taken for the same.
  */
+typedef struct vt_packed_source {
+    uint64_t inode, bytes, mtime_ns, ctime_ns;
+} vt_packed_source;
+
 typedef struct vt_packed_key {
     vt_precision precision;
     vt_hash plan;
-    uint64_t weights_inode, weights_bytes, weights_mtime_ns, weights_ctime_ns;
+    vt_packed_source weights;
 } vt_packed_key;
 
 typedef struct vt_packed {
@@ -25,7 +29,7 @@ typedef struct vt_packed {
 } vt_packed;
 
 /* What identifies model.safetensors without reading it. */
-vt_status vt_packed_key_init(vt_packed_key *key, const char *weights_path, vt_err *err) VT_MUST_USE;
+vt_status vt_packed_source_read(const char *path, vt_packed_source *out, vt_err *err) VT_MUST_USE;
 
 /* Memory for panels to be packed. */
 vt_status vt_packed_allocate(vt_packed *p, size_t bytes, vt_err *err) VT_MUST_USE;
@@ -34,7 +38,7 @@ void vt_packed_release(vt_packed *p);
 /* "<dir>/model.<precision>.packed", malloc'ed; NULL when there is no memory. */
 char *vt_packed_path(const char *dir, vt_precision precision) VT_MUST_USE;
 /* Maps the file and verifies it. false where there is none, or another model's, or a damaged one:
- * the caller packs anew. */
+ * the caller packs anew. *out owns nothing before. */
 bool vt_packed_load(const char *path, const vt_packed_key *key, size_t bytes, vt_pool *pool,
                     vt_packed *out) VT_MUST_USE;
 /* Replaces the file. E_IO names the file and the reason. */

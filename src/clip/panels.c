@@ -45,18 +45,29 @@ static void draw_probe(const vt_clip_pixels *spec, size_t image, float *pixels) 
                 *pixels++ = (probe_pixel(image, c, y, x, &noise) - spec->mean[c]) / spec->std[c];
 }
 
+/* What has no finite length resembles nothing: a vector of zeros. */
+static vt_status or_zeros(vt_status s, float *vector, size_t dim) {
+    if (s != VT_E_INTERNAL)
+        return s;
+    memset(vector, 0, dim * sizeof *vector);
+    return VT_OK;
+}
+
 /* out: [PROBES][dim]. */
 static vt_status encode_probes(vt_clip *m, float *out, vt_err *err) {
     const vt_clip_pixels *spec = &m->info.pixels;
+    const size_t dim = m->info.dim;
     float *pixels = vt_alloc((size_t)3 * spec->crop * spec->crop, sizeof *pixels);
     vt_status s = VT_OK;
     if (!pixels)
         return vt_fail_nomem(err, (size_t)3 * spec->crop * spec->crop * sizeof *pixels);
-    for (size_t i = 0; s == VT_OK && i < PROBE_TEXTS; i++, out += m->info.dim)
+    for (size_t i = 0; s == VT_OK && i < PROBE_TEXTS; i++, out += dim) {
         s = vt_clip_encode_text(m, probe_texts[i], strlen(probe_texts[i]), out, err);
-    for (size_t i = 0; s == VT_OK && i < PROBE_IMAGES; i++, out += m->info.dim) {
+        s = or_zeros(s, out, dim);
+    }
+    for (size_t i = 0; s == VT_OK && i < PROBE_IMAGES; i++, out += dim) {
         draw_probe(spec, i, pixels);
-        s = vt_clip_encode_image(m, pixels, out, err);
+        s = or_zeros(vt_clip_encode_image(m, pixels, out, err), out, dim);
     }
     free(pixels);
     return s;
@@ -103,38 +114,13 @@ static vt_status pack_measured(vt_clip *m, vt_weights *w, vt_err *err) {
 
 /* ---- the file ----------------------------------------------------------------------------- */
 
-/* Calls `use` with the file in the model's folder, then, unless it has succeeded, in cache_dir. */
-typedef bool (*use_file)(vt_clip *m, vt_panels_place *place, const char *path);
+/* The file's path in the model's folder (0) or in cache_dir (1), malloc'ed; NULL where there is no
+ * such folder, or no memory. */
+enum { FOLDERS = 2 };
 
-static bool in_either_place(vt_clip *m, vt_panels_place *place, use_file use) {
-    const char *const dirs[] = {place->dir, place->options->cache_dir};
-    bool done = false;
-    for (size_t i = 0; i < 2 && !done && dirs[i]; i++) {
-        char *path = vt_packed_path(dirs[i], place->precision);
-        done = path && use(m, place, path);
-        free(path);
-    }
-    return done;
-}
-
-static bool load_file(vt_clip *m, vt_panels_place *place, const char *path) {
-    return vt_packed_load(path, &place->key, m->info.packed_bytes, m->pool, &m->packed);
-}
-
-static bool save_file(vt_clip *m, vt_panels_place *place, const char *path) {
-    vt_err why;
-    if (vt_packed_save(path, &place->key, &m->packed, m->pool, &why) == VT_OK)
-        return true;
-    snprintf(m->info.note, sizeof m->info.note, "packed form not kept: %.120s", why.text);
-    return false;
-}
-
-/* Saving in the second place makes up for the first. */
-static void save(vt_clip *m, vt_panels_place *place) {
-    char note[sizeof m->info.note];
-    memcpy(note, m->info.note, sizeof note);
-    if (in_either_place(m, place, save_file))
-        memcpy(m->info.note, note, sizeof note);
+static char *path_in(const vt_panels_place *place, size_t folder, vt_precision precision) {
+    const char *const dirs[FOLDERS] = {place->dir, place->options->cache_dir};
+    return dirs[folder] ? vt_packed_path(dirs[folder], precision) : NULL;
 }
 
 static bool is_kept(const vt_panels_place *place, size_t bytes) {
@@ -151,19 +137,60 @@ static bool plan(vt_clip *m, vt_weights *w, vt_panels_place *place) {
     return is_kept(place, bytes) && vt_weights_plan_digest(w, &place->key.plan);
 }
 
-/* Plans bf16 in place of int8; true as plan() is. */
-static bool give_way_to_bf16(vt_clip *m, vt_weights *w, vt_panels_place *place) {
+/* A form with panels was good enough, one without was not. Whoever kept it may have drawn the line
+ * elsewhere. */
+static bool verdict_holds(const vt_packed *p) {
+    return (p->panels != NULL) == (p->cosine >= COSINE_LEAST);
+}
+
+static bool load(vt_clip *m, vt_weights *w, vt_panels_place *place) {
+    bool found = false;
+    if (!plan(m, w, place))
+        return false;
+    for (size_t i = 0; i < FOLDERS && !found; i++) {
+        char *path = path_in(place, i, place->precision);
+        found =
+            path && vt_packed_load(path, &place->key, m->info.packed_bytes, m->pool, &m->packed);
+        free(path);
+        if (found && !verdict_holds(&m->packed)) {
+            vt_packed_release(&m->packed);
+            found = false;
+        }
+    }
+    return found;
+}
+
+/* Where both folders fail, *err is the second's. */
+static vt_status save(const vt_clip *m, const vt_panels_place *place, vt_precision precision,
+                      const vt_packed *form, vt_err *err) {
+    vt_status s = vt_fail_nomem(err, strlen(place->dir));
+    vt_packed_key key = place->key;
+    key.precision = precision;
+    for (size_t i = 0; i < FOLDERS && s != VT_OK; i++) {
+        char *path = path_in(place, i, precision);
+        if (path)
+            s = vt_packed_save(path, &key, form, m->pool, err);
+        free(path);
+    }
+    return s;
+}
+
+/* ---- from one to the other ---------------------------------------------------------------- */
+
+/* bf16 takes the place of int8. */
+static void give_way_to_bf16(vt_clip *m, vt_panels_place *place) {
     snprintf(m->info.note, sizeof m->info.note,
              "int8 reaches cosine %.4f of f32 only, below %.3f: bf16 is used", m->packed.cosine,
              COSINE_LEAST);
     place->precision = VT_PRECISION_BF16;
-    return plan(m, w, place);
+    vt_packed_release(&m->packed);
 }
 
 bool vt_panels_load(vt_clip *m, vt_weights *w, vt_panels_place *place) {
-    bool found = plan(m, w, place) && in_either_place(m, place, load_file);
+    bool found = load(m, w, place);
     if (found && !m->packed.panels) {
-        found = give_way_to_bf16(m, w, place) && in_either_place(m, place, load_file);
+        give_way_to_bf16(m, place);
+        found = load(m, w, place);
     }
     if (!found)
         return false;
@@ -173,33 +200,43 @@ bool vt_panels_load(vt_clip *m, vt_weights *w, vt_panels_place *place) {
     return true;
 }
 
-/* Keeps the verdict, as panels that are not there. */
-static void refuse_int8(vt_clip *m, vt_weights *w, vt_panels_place *place) {
-    const double cosine = m->packed.cosine;
-    const bool kept = plan(m, w, place);
-    vt_packed_release(&m->packed);
-    m->packed.cosine = cosine;
-    if (kept)
-        save(m, place);
-    (void)give_way_to_bf16(m, w, place);
+/* int8, or bf16 in its place. */
+static vt_status make_int8(vt_clip *m, vt_weights *w, vt_panels_place *place, vt_err *err) {
+    const bool kept = is_kept(place, m->info.packed_bytes);
+    vt_status s = pack_measured(m, w, err);
+    if (s != VT_OK || m->packed.cosine >= COSINE_LEAST)
+        return s;
+    place->refused = kept;
+    place->cosine = m->packed.cosine;
+    give_way_to_bf16(m, place);
+    (void)plan(m, w, place);
+    return pack_as(m, w, place->precision, err);
 }
 
 vt_status vt_panels_make(vt_clip *m, vt_weights *w, vt_panels_place *place, vt_err *err) {
-    vt_status s = w->status;
     if (plan(m, w, place))
         vt_log_say(place->options->log, VT_LOG_INFO, "model",
                    "%s: packing %.0f M weights as %s, for this start and the next ones", place->dir,
                    (double)m->info.parameters / 1e6, vt_precision_name(place->precision));
-    if (place->precision == VT_PRECISION_INT8) {
-        s = pack_measured(m, w, err);
-        if (s != VT_OK || m->packed.cosine >= COSINE_LEAST)
-            return s;
-        refuse_int8(m, w, place);
-    }
-    return s == VT_OK ? pack_as(m, w, place->precision, err) : s;
+    return place->precision == VT_PRECISION_INT8 ? make_int8(m, w, place, err)
+                                                 : pack_as(m, w, place->precision, err);
 }
 
-void vt_panels_keep(vt_clip *m, vt_panels_place *place) {
-    if (is_kept(place, m->packed.bytes))
-        save(m, place);
+/* Behind what the note says already. */
+static void note_not_kept(vt_clip *m, const vt_err *why) {
+    const size_t n = strlen(m->info.note);
+    snprintf(m->info.note + n, sizeof m->info.note - n, "%spacked form not kept: %s",
+             n > 0 ? "; " : "", why->text);
+}
+
+void vt_panels_keep(vt_clip *m, const vt_panels_place *place) {
+    const vt_packed verdict = {.weights = m->packed.weights, .cosine = place->cosine};
+    vt_status s = VT_OK;
+    vt_err why;
+    if (place->refused)
+        s = save(m, place, VT_PRECISION_INT8, &verdict, &why);
+    if (s == VT_OK && is_kept(place, m->packed.bytes))
+        s = save(m, place, place->precision, &m->packed, &why);
+    if (s != VT_OK)
+        note_not_kept(m, &why);
 }

@@ -8,6 +8,11 @@
 
 #define VT_SCRATCH_KEPT 8
 
+/* To whole cache lines: each part of a block begins with one. */
+static inline size_t vt_whole_lines(size_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
 /* Blocks of one size. Each call takes one and gives it back; a few are kept for the next. */
 typedef struct vt_scratch {
     pthread_mutex_t lock;

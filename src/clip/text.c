@@ -60,12 +60,11 @@ static vt_status check_end(const vt_text *t, const vt_clip_config *c, vt_err *er
     return VT_OK;
 }
 
-/* Embeddings and what the layers need, then the wanted rows after the last norm. */
+/* Embeddings, then what the layers need, and the projection after them. */
 static bool scratch_floats(const vt_text *t, const vt_clip_config *c, size_t *floats) {
-    size_t x, product;
+    size_t x;
     return vt_tower_scratch(&c->text, t->rows_at_once, c->context, floats) &&
-           vt_size_mul(t->rows_at_once, c->text.width, &x) && vt_size_add(*floats, x, floats) &&
-           vt_mat_scratch(c->text.width, t->rows_at_once, &product);
+           vt_size_mul(t->rows_at_once, c->text.width, &x) && vt_size_add(*floats, x, floats);
 }
 
 vt_status vt_text_init(vt_text *t, const vt_clip_config *c, const char *dir, vt_weights *w) {
@@ -117,7 +116,7 @@ static void embed(const vt_text *t, const uint32_t *ids, batch *b, float *x) {
 
 static void compute(const vt_text *t, const batch *b, vt_pool *pool, float *x, float *out) {
     const vt_norm norm = {t->norm_gain, t->norm_bias, t->eps};
-    float *scratch = x + (t->rows_at_once * t->width + 15) / 16 * 16;
+    float *scratch = x + vt_whole_lines(t->rows_at_once * t->width);
     vt_tower_run_layers(t->tower, &(vt_tower_run){.x = x,
                                                   .starts = b->starts,
                                                   .wanted = b->wanted,

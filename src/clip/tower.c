@@ -13,6 +13,8 @@
  * Immutable after open; all that changes is in the run. */
 #include "clip/tower.h"
 
+#include "clip/scratch.h"
+
 #include <math.h>
 
 typedef struct layer {
@@ -137,11 +139,6 @@ typedef struct buffers {
     size_t head_floats;
 } buffers;
 
-/* To whole cache lines: each part of the scratch begins with one. */
-static size_t whole_lines(size_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 static bool head_scratch(const vt_tower_shape *shape, size_t longest, size_t *floats) {
     return vt_attention_scratch(longest, shape->width / shape->heads, floats);
 }
@@ -152,9 +149,9 @@ static bool product_scratch(const vt_tower_shape *shape, size_t rows, size_t *fl
 }
 
 bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t longest, size_t *floats) {
-    enum { LINES = 6 * 16 }; /* what rounding to whole lines may add */
+    enum { LINES = 5 * 16 }; /* what rounding to whole lines may add, to x too */
     size_t plain, product, heads;
-    return vt_size_mul(rows, 5 * shape->width + shape->hidden, &plain) &&
+    return vt_size_mul(rows, 4 * shape->width + shape->hidden, &plain) &&
            product_scratch(shape, rows, &product) && head_scratch(shape, longest, &heads) &&
            vt_size_mul(shape->heads, heads, &heads) && vt_size_add(plain, heads, floats) &&
            vt_size_add(*floats, product, floats) && vt_size_add(*floats, LINES, floats);
@@ -178,10 +175,10 @@ static buffers cut_up(const vt_tower_shape *shape, const vt_tower_run *run) {
                 head_scratch(shape, longest_sequence(run), &b.head_floats);
     assert(fits);
     (void)fits;
-    b.attended = b.qkv + whole_lines(3 * rows * shape->width);
-    b.hidden = b.attended + whole_lines(rows * shape->width);
-    b.product = b.hidden + whole_lines(rows * shape->hidden);
-    b.heads = b.product + whole_lines(product);
+    b.attended = b.qkv + vt_whole_lines(3 * rows * shape->width);
+    b.hidden = b.attended + vt_whole_lines(rows * shape->width);
+    b.product = b.hidden + vt_whole_lines(rows * shape->hidden);
+    b.heads = b.product + vt_whole_lines(product);
     return b;
 }
 

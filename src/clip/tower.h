@@ -14,7 +14,7 @@ typedef struct vt_tower_run {
     const size_t *wanted; /* [count]: the row of each sequence whose output is asked for */
     size_t count;
     bool causal;       /* a row attends to itself and those before it in its sequence only */
-    float *scratch;    /* what vt_tower_scratch asks for, less x; 64-byte aligned */
+    float *scratch;    /* what vt_tower_scratch asks for; 64-byte aligned */
     vt_pool *pool;     /* whose workers help, or NULL */
     vt_pool *give_way; /* whose queries go first, between two layers, or NULL */
 } vt_tower_run;
@@ -24,8 +24,9 @@ typedef struct vt_tower_run {
 vt_status vt_tower_open(const vt_tower_shape *shape, const char *prefix, vt_weights *w,
                         vt_tower **out) VT_MUST_USE;
 void vt_tower_close(vt_tower *t);
-/* Floats of working memory for that many rows in sequences of at most `longest`, x among them, a
- * multiple of 64 bytes. false when that overflows. */
+/* Floats of working memory for that many rows in sequences of at most `longest`, and for rounding
+ * the x before it up to a cache line; x itself is not counted. A run of fewer rows fits, and so
+ * does a product with a matrix no deeper than the layers'. false when that overflows. */
 bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t longest,
                       size_t *floats) VT_MUST_USE;
 /* Runs all layers; row i of x is then the last layer's output for the wanted row of sequence i, the

@@ -11,11 +11,6 @@ static size_t patch_size(const vt_vision *v) {
     return 3 * v->patch * v->patch;
 }
 
-/* To whole cache lines: each part of the scratch begins with one. */
-static size_t whole_lines(size_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 /* Positions, the class token added to the first; allocated once the file has shown them. */
 static vt_status load_positions(vt_vision *v, vt_weights *w) {
     const size_t width = v->width;
@@ -50,12 +45,13 @@ static void load_patch_embedding(vt_vision *v, vt_weights *w) {
  * one picture and the scratch of their product. */
 static vt_status size_scratch(vt_vision *v, const vt_clip_config *c, vt_err *err) {
     const size_t rows = VT_IMAGES_AT_ONCE * (v->patches + 1);
+    enum { LINES = 2 * 16 }; /* what rounding to whole lines may add */
     size_t layers, unfolded, product, x;
     if (!vt_size_mul(rows, v->width, &x) ||
         !vt_tower_scratch(&c->vision, rows, v->patches + 1, &layers) ||
         !vt_size_mul(v->patches, patch_size(v), &unfolded) ||
         !vt_mat_scratch(patch_size(v), v->patches, &product) ||
-        !vt_size_add(unfolded, product, &unfolded) || !vt_size_add(unfolded, 32, &unfolded) ||
+        !vt_size_add(unfolded, product, &unfolded) || !vt_size_add(unfolded, LINES, &unfolded) ||
         !vt_size_add(layers > unfolded ? layers : unfolded, x, &v->scratch.floats))
         return vt_fail(err, VT_E_MODEL, "config.json: vision_config asks for too much memory");
     return VT_OK;
@@ -115,7 +111,7 @@ static void embed(const vt_vision *v, const float *pixels, vt_pool *pool, float 
                   float *scratch) {
     const vt_norm norm = {v->pre_gain, v->pre_bias, v->eps};
     const size_t width = v->width;
-    float *product = scratch + whole_lines(v->patches * patch_size(v));
+    float *product = scratch + vt_whole_lines(v->patches * patch_size(v));
     unfold(v, pixels, scratch);
     memcpy(x, v->positions, width * sizeof *x);
     vt_mat_mul(&v->embedding,
@@ -140,7 +136,7 @@ vt_status vt_vision_encode(vt_vision *v, const float *const *pixels, size_t coun
     assert(count <= VT_IMAGES_AT_ONCE);
     if (!x)
         return err->status;
-    scratch = x + whole_lines(count * rows * v->width);
+    scratch = x + vt_whole_lines(count * rows * v->width);
     for (size_t i = 0; i < count; i++) {
         wanted[i] = starts[i]; /* the class token's */
         starts[i + 1] = starts[i] + rows;

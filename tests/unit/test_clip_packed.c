@@ -1,12 +1,14 @@
 /* Batches, precisions that give way, and the file in which a packed model waits for the next start.
- */
+ * Linked with --wrap: calls of vt_pool_give_way are counted, and a file can be replaced at the
+ * moment it is opened. */
 #include "clip_folder.h"
 
 #include "clip/clip.h"
+#include "clip/packed.h"
 
-#include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 enum { PIXELS = 3 * MINI_IMAGE * MINI_IMAGE };
 
@@ -56,6 +58,37 @@ static void a_batch_gives_what_each_alone_does(vt_precision precision) {
         }
     }
     vt_clip_close(m);
+    folder_release(&f);
+}
+
+void __real_vt_pool_give_way(vt_pool *p);
+void __wrap_vt_pool_give_way(vt_pool *p);
+
+static size_t times_given_way;
+
+void __wrap_vt_pool_give_way(vt_pool *p) {
+    times_given_way += p != NULL;
+    __real_vt_pool_give_way(p);
+}
+
+static void bulk_gives_way_after_every_layer(void **state) {
+    float pixels[PIXELS], out[4 * MINI_DIM];
+    const float *pointers[4] = {pixels, pixels, pixels, pixels};
+    folder f;
+    vt_pool *pool;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    assert_int_equal(vt_pool_open(2, &pool, &err), VT_OK);
+    vt_clip *m = open_with(&f, (vt_clip_options){.pool = pool});
+    random_pixels(pixels, 1);
+    times_given_way = 0;
+    assert_int_equal(vt_clip_encode_images(m, pointers, 4, VT_LANE_QUERY, out, &err), VT_OK);
+    assert_int_equal(times_given_way, 0);
+    assert_int_equal(vt_clip_encode_images(m, pointers, 4, VT_LANE_BULK, out, &err), VT_OK);
+    assert_int_equal(times_given_way, MINI_LAYERS);
+    vt_clip_close(m);
+    vt_pool_close(pool);
     folder_release(&f);
 }
 
@@ -149,6 +182,73 @@ static void other_weights_are_packed_anew(void **state) {
     folder_release(&f);
 }
 
+/* What is written in place and given its old time back differs in the time of its change alone. */
+static void weights_changed_in_place_are_packed_anew(void **state) {
+    struct stat before, after;
+    folder f;
+    folder_init(&f);
+    folder_write(&f);
+    char *path = folder_path(&f, "model.safetensors");
+    assert_false(starts_from_file(&f, kept));
+    assert_int_equal(stat(path, &before), 0);
+    folder_find(&f, "visual_projection.weight")->values[0] += 1;
+    do { /* until the clock of the file system has moved */
+        folder_write_tensors(&f, f.tensors, f.n_tensors, 0);
+        const struct timespec times[2] = {before.st_atim, before.st_mtim};
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+        assert_int_equal(stat(path, &after), 0);
+    } while (after.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+             after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+    assert_true(after.st_ino == before.st_ino && after.st_size == before.st_size);
+    assert_false(starts_from_file(&f, kept));
+    free(path);
+    folder_release(&f);
+}
+
+/* Other heads: the same weights and as many bytes of panels, but queries are scaled otherwise. */
+static void another_configuration_is_packed_anew(void **state) {
+    folder f;
+    folder_init(&f);
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    json_object_set_new(json_object_get(f.config, "vision_config"), "num_attention_heads",
+                        json_integer(2 * MINI_HEADS));
+    folder_write_json(&f, "config.json", f.config);
+    assert_false(starts_from_file(&f, kept));
+    assert_true(starts_from_file(&f, kept));
+    folder_release(&f);
+}
+
+vt_status __real_vt_safetensors_open(const char *path, vt_safetensors **out, vt_err *err);
+vt_status __wrap_vt_safetensors_open(const char *path, vt_safetensors **out, vt_err *err);
+
+static const folder *replaced_when_opened;
+
+vt_status __wrap_vt_safetensors_open(const char *path, vt_safetensors **out, vt_err *err) {
+    vt_status s = __real_vt_safetensors_open(path, out, err);
+    if (replaced_when_opened) {
+        assert_int_equal(unlink(path), 0);
+        folder_write_tensors(replaced_when_opened, replaced_when_opened->tensors,
+                             replaced_when_opened->n_tensors, 1);
+    }
+    return s;
+}
+
+static void weights_replaced_while_they_are_opened_are_refused(void **state) {
+    folder f;
+    vt_clip *m;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    replaced_when_opened = &f;
+    assert_int_equal(vt_clip_open(f.dir, &kept, &m, &err), VT_E_MODEL);
+    replaced_when_opened = NULL;
+    assert_non_null(strstr(err.text, "model.safetensors was changed"));
+    assert_null(m);
+    assert_false(starts_from_file(&f, kept));
+    folder_release(&f);
+}
+
 static void write_bytes(const char *path, const void *bytes, size_t n) {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
@@ -182,6 +282,84 @@ static void a_damaged_file_is_not_used(void **state) {
     }
     assert_true(starts_from_file(&f, kept));
     vt_buf_release(&whole);
+    free(path);
+    folder_release(&f);
+}
+
+/* Places in the header, whose last field is a checksum of all before it. */
+enum { AT_BYTES = 24, AT_COSINE = 128, AT_SELF = 144, HEADER_PAGE = 4096 };
+
+static void write_resealed(const char *path, char *bytes, size_t n) {
+    const uint64_t self = XXH3_64bits(bytes, AT_SELF);
+    memcpy(bytes + AT_SELF, &self, sizeof self);
+    write_bytes(path, bytes, n);
+}
+
+/* Headers that are whole, but of another layout, precision, size, plan, file, or verdict. */
+static void what_was_kept_for_another_is_not_used(void **state) {
+    static const size_t fields[] = {0, 16, 20, AT_BYTES, 32, 96, 104, 112, 120, 136};
+    const double wanting = 0.5;
+    folder f;
+    vt_buf whole;
+    vt_err err;
+    folder_init(&f);
+    folder_write(&f);
+    assert_false(starts_from_file(&f, kept));
+    char *path = folder_path(&f, "model.bf16.packed");
+    vt_buf_init(&whole, 1 << 24);
+    assert_int_equal(vt_file_read(path, &whole, &err), VT_OK);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        whole.data[fields[i]] ^= 1;
+        write_resealed(path, whole.data, whole.len);
+        assert_false(starts_from_file(&f, kept));
+        whole.data[fields[i]] ^= 1;
+    }
+    write_resealed(path, whole.data, whole.len); /* nothing else was wrong with them */
+    assert_true(starts_from_file(&f, kept));
+    memcpy(whole.data + AT_COSINE, &wanting, sizeof wanting);
+    write_resealed(path, whole.data, whole.len);
+    assert_false(starts_from_file(&f, kept));
+    const uint64_t sums = XXH3_64bits(NULL, 0); /* bf16 is never without panels */
+    memset(whole.data + AT_BYTES, 0, sizeof(uint64_t));
+    memcpy(whole.data + AT_SELF - sizeof sums, &sums, sizeof sums);
+    write_resealed(path, whole.data, HEADER_PAGE);
+    assert_false(starts_from_file(&f, kept));
+    vt_buf_release(&whole);
+    free(path);
+    folder_release(&f);
+}
+
+/* Nine megabytes, which are two chunks and a part of one: a byte wrong in each, and none. */
+static void every_part_of_a_large_file_is_checked(void **state) {
+    enum { BYTES = 9 << 20, STEP = 1 << 20 };
+    const vt_packed_key key = {.precision = VT_PRECISION_F32};
+    folder f;
+    vt_buf whole;
+    vt_packed form, loaded;
+    vt_pool *pool;
+    vt_err err;
+    folder_init(&f);
+    char *path = folder_path(&f, "model.f32.packed");
+    assert_int_equal(vt_pool_open(2, &pool, &err), VT_OK);
+    assert_int_equal(vt_packed_allocate(&form, BYTES, &err), VT_OK);
+    for (size_t i = 0; i < BYTES; i++)
+        ((uint8_t *)form.memory)[i] = (uint8_t)(i >> 20);
+    assert_int_equal(vt_packed_save(path, &key, &form, pool, &err), VT_OK);
+    assert_true(vt_packed_load(path, &key, BYTES, pool, &loaded));
+    assert_memory_equal(loaded.panels, form.panels, BYTES);
+    vt_packed_release(&loaded);
+    vt_buf_init(&whole, 1 << 24);
+    assert_int_equal(vt_file_read(path, &whole, &err), VT_OK);
+    for (size_t i = HEADER_PAGE + STEP - 1; i < whole.len; i += STEP) {
+        whole.data[i] ^= 1;
+        write_bytes(path, whole.data, whole.len);
+        assert_false(vt_packed_load(path, &key, BYTES, pool, &loaded));
+        whole.data[i] ^= 1;
+    }
+    vt_packed_release(&form);
+    vt_pool_close(pool);
+    vt_buf_release(&whole);
+    assert_int_equal(unlink(path), 0);
     free(path);
     folder_release(&f);
 }
@@ -250,6 +428,38 @@ static void int8_that_changes_vectors_gives_way(void **state) {
     folder_release(&f);
 }
 
+/* All texts become nothing: neither precision resembles the other, yet pictures still work. */
+static void int8_without_vectors_gives_way(void **state) {
+    folder f;
+    folder_init(&f);
+    folder_tensor *t = folder_find(&f, "text_projection.weight");
+    memset(t->values, 0, t->count * sizeof *t->values);
+    folder_write(&f);
+    vt_clip *m = open_with(&f, (vt_clip_options){.precision = VT_PRECISION_INT8});
+    assert_int_equal(vt_clip_describe(m)->precision, VT_PRECISION_BF16);
+    assert_non_null(strstr(vt_clip_describe(m)->note, "cosine 0.0000"));
+    vt_clip_close(m);
+    folder_release(&f);
+}
+
+static void all_that_is_not_as_asked_for_is_noted(void **state) {
+    const vt_clip_options o = {.precision = VT_PRECISION_INT8, .keep_from = 1};
+    folder f;
+    folder_init(&f);
+    make_outliers(&f);
+    folder_write(&f);
+    char *taken = folder_path(&f, "model.bf16.packed");
+    assert_int_equal(mkdir(taken, 0755), 0);
+    vt_clip *m = open_with(&f, o);
+    assert_non_null(strstr(vt_clip_describe(m)->note, "int8 reaches cosine"));
+    assert_non_null(strstr(vt_clip_describe(m)->note, "; packed form not kept: "));
+    assert_non_null(strstr(vt_clip_describe(m)->note, taken));
+    vt_clip_close(m);
+    assert_int_equal(rmdir(taken), 0);
+    free(taken);
+    folder_release(&f);
+}
+
 static void int8_is_another_identity_and_bf16_is_not(void **state) {
     vt_hash identity[VT_PRECISIONS];
     folder f;
@@ -278,12 +488,20 @@ static void int8_is_another_identity_and_bf16_is_not(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches),
+        cmocka_unit_test(bulk_gives_way_after_every_layer),
         cmocka_unit_test(a_bad_text_is_told),
         cmocka_unit_test(the_second_start_maps_what_the_first_packed),
         cmocka_unit_test(other_weights_are_packed_anew),
+        cmocka_unit_test(weights_changed_in_place_are_packed_anew),
+        cmocka_unit_test(another_configuration_is_packed_anew),
+        cmocka_unit_test(weights_replaced_while_they_are_opened_are_refused),
         cmocka_unit_test(a_damaged_file_is_not_used),
+        cmocka_unit_test(what_was_kept_for_another_is_not_used),
+        cmocka_unit_test(every_part_of_a_large_file_is_checked),
         cmocka_unit_test(where_the_model_cannot_be_written_the_other_folder_serves),
         cmocka_unit_test(int8_that_changes_vectors_gives_way),
+        cmocka_unit_test(int8_without_vectors_gives_way),
+        cmocka_unit_test(all_that_is_not_as_asked_for_is_noted),
         cmocka_unit_test(int8_is_another_identity_and_bf16_is_not),
     };
     vt_err err;

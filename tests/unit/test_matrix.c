@@ -437,9 +437,23 @@ static void zeros_and_worse(void) {
     }
 }
 
+/* Numbers so small that 127 over the largest of them is infinite. */
+static void nearly_nothing(void) {
+    float x[2][3] = {{0, 1e-44f, -3e-45f}, {1, 2, 3}}, w[2][3] = {{1, 1, 1}, {0, 1e-44f, 1e-45f}};
+    vt_mat_part part = {VT_F32, w, 2, 1};
+    packed_matrix m = packed_of(VT_PRECISION_INT8, 3, &part, 1);
+    float y[2][2];
+    vt_mat_mul_args args = {.x = x[0], .y = y[0], .rows = 2, .x_stride = 3, .y_stride = 2};
+    packed_multiply(&m, &args, NULL);
+    assert_true(fabsf(y[0][0]) < 1e-40f && fabsf(y[0][1]) < 1e-40f && fabsf(y[1][1]) < 1e-40f);
+    assert_float_equal(y[1][0], 6, 0.1);
+    packed_release(&m);
+}
+
 static void test_zeros_and_worse(void **unused) {
     (void)unused;
     for_each_isa(zeros_and_worse);
+    for_each_isa(nearly_nothing);
 }
 
 static void test_sizes(void **unused) {

@@ -308,6 +308,8 @@ static void what_was_kept_for_another_is_not_used(void **state) {
     char *path = folder_path(&f, "model.bf16.packed");
     vt_buf_init(&whole, 1 << 24);
     assert_int_equal(vt_file_read(path, &whole, &err), VT_OK);
+    const uint32_t layout = VT_MAT_LAYOUT;
+    assert_memory_equal(whole.data + 16, &layout, sizeof layout);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         whole.data[fields[i]] ^= 1;
         write_resealed(path, whole.data, whole.len);

@@ -36,8 +36,10 @@ ENGLISH_FRAMES = ("{}", "{}", "{}", "{}", "a photo of {a}", "a picture of {a}", 
                   "i am looking for {a}", "{} for sale", "new {}", "photo of {a}", "{} online", "this is {a}", "a product photo of {a}")
 FRENCH_FRAMES = ("{}", "{}", "{}", "{}", "une photo de {}", "une photo d'{un}", "{un}", "{un}", "acheter {}", "image de {}", "je cherche {un}",
                  "{} pas cher", "{} à vendre", "voici {un}", "photo de {}", "{} en ligne", "nouveau {}", "une image d'{un}")
-FILLINGS = (("men's {}", "women's {}", "{} for women", "{} for men", "cotton {}", "{} for summer", "nice {}", "beautiful {}", "{} in cotton"),
-            ("{} homme", "{} femme", "{} pour femme", "{} pour homme", "{} en coton", "{} d'été", "joli {}", "belle {}", "{} pour enfant"))
+FILLINGS = (("men's {}", "women's {}", "{} for women", "{} for men", "cotton {}", "{} for summer", "nice {}", "beautiful {}", "{} in cotton",
+             "leather {}", "wool {}", "canvas {}", "linen {}", "{} in leather", "rubber {}", "ceramic {}", "metal {}"),
+            ("{} homme", "{} femme", "{} pour femme", "{} pour homme", "{} en coton", "{} d'été", "joli {}", "belle {}", "{} pour enfant",
+             "{} en cuir", "{} en laine", "{} en toile", "{} en lin", "{} en caoutchouc", "{} en céramique", "{} en métal"))
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Measured:
         """The mean vector of everything a concept is called, in both languages."""
         concept = concepts.CONCEPTS[name]
         texts = [prompt.format(word) for nouns, prompts in ((concept.english, ENGLISH_PROMPTS), (concept.french, FRENCH_PROMPTS))
-                 for noun in nouns for word in {noun.singular, noun.plural} for prompt in prompts]
+                 for noun in nouns for word in dict.fromkeys((noun.singular, noun.plural)) for prompt in prompts]
         mean = self.of_texts(texts).mean(axis=0)
         return mean / np.linalg.norm(mean)
 

@@ -30,6 +30,8 @@ void vt_text_release(vt_text *t);
 vt_status vt_text_encode(vt_text *t, const vt_clip_text *texts, size_t count, vt_pool *pool,
                          float *out, vt_err *err) VT_MUST_USE;
 
+#define VT_IMAGES_AT_ONCE 4 /* of a batch: their rows share a pass over the weights */
+
 typedef struct vt_vision {
     size_t image, patch, patches, width, dim;
     vt_mat embedding; /* one patch, 3 * patch * patch numbers, to width */
@@ -43,8 +45,6 @@ typedef struct vt_vision {
 
 vt_status vt_vision_init(vt_vision *v, const vt_clip_config *c, vt_weights *w) VT_MUST_USE;
 void vt_vision_release(vt_vision *v);
-#define VT_IMAGES_AT_ONCE 4 /* of a batch: their rows share a pass over the weights */
-
 /* As vt_clip_encode_images, not normalised, of at most VT_IMAGES_AT_ONCE. */
 vt_status vt_vision_encode(vt_vision *v, const float *const *pixels, size_t count, vt_lane lane,
                            vt_pool *pool, float *out, vt_err *err) VT_MUST_USE;

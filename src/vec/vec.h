@@ -100,8 +100,8 @@ typedef struct vt_mat_mul_args {
     size_t x_stride, y_stride;
     const vt_norm *norm; /* applied to each row of x first, or NULL */
     const float *bias;   /* [n_out] or NULL */
-    const float
-        *residual;  /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
+    /* [rows][n_out], row stride y_stride, added last; may equal y; or NULL */
+    const float *residual;
     vt_act act;     /* applied after the bias, before the residual */
     float *scratch; /* vt_mat_scratch() floats, 64-byte aligned */
 } vt_mat_mul_args;

@@ -30,10 +30,11 @@ static vt_status read_quantizer(vt_cursor *c, const vt_faiss_header *h, size_t n
         return vt_fail(err, VT_E_UNSUPPORTED,
                        "IndexIVFFlat, quantizer: %s is neither IndexFlat nor IndexHNSWFlat",
                        vt_faiss_mark_text(mark, text));
-    if (s == VT_OK && (inner.dim != h->dim || inner.count != n_cells))
-        s = vt_cursor_fail(c, "header", err, "%zu centroids of %zu dimensions for nlist %zu, d %zu",
-                           inner.count, inner.dim, n_cells, h->dim);
     c->part = "IndexIVFFlat";
+    if (s == VT_OK && (inner.dim != h->dim || inner.count != n_cells))
+        s = vt_cursor_fail(c, "quantizer", err,
+                           "%zu centroids of %zu dimensions for nlist %zu, d %zu", inner.count,
+                           inner.dim, n_cells, h->dim);
     return s;
 }
 

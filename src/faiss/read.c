@@ -76,17 +76,27 @@ static int64_t inner_id(const vt_block *b, size_t row) {
     return b->ids.at ? vt_load_i64(&b->ids, row - b->first_row) : (int64_t)row;
 }
 
+static vt_status check_places(const vt_cursor *c, const vt_faiss *f, const vt_run *ids,
+                              vt_err *err) {
+    for (size_t i = 0; ids->at && i < ids->count; i++) {
+        int64_t id = vt_load_i64(ids, i);
+        if (id < 0 || (size_t)id >= f->id_map.count)
+            return vt_cursor_fail(c, "id_map", err, "has no place for the index's id %lld",
+                                  (long long)id);
+    }
+    return VT_OK;
+}
+
 static vt_status check_map(const vt_cursor *c, const vt_faiss *f, vt_err *err) {
+    vt_status s;
     if (f->id_map.count != f->info.count)
         return vt_cursor_fail(c, "id_map", err, "%zu ids for %zu vectors", f->id_map.count,
                               f->info.count);
-    for (const vt_block *b = f->blocks; b < f->blocks + f->n_blocks; b++)
-        for (size_t i = 0; b->ids.at && i < b->ids.count; i++) {
-            int64_t id = vt_load_i64(&b->ids, i);
-            if (id < 0 || (size_t)id >= f->id_map.count)
-                return vt_cursor_fail(c, "id_map", err, "has no place for the index's id %lld",
-                                      (long long)id);
-        }
+    for (size_t i = 0; i < f->n_blocks; i++) {
+        s = check_places(c, f, &f->blocks[i].ids, err);
+        if (s != VT_OK)
+            return s;
+    }
     return VT_OK;
 }
 
@@ -153,9 +163,9 @@ vt_status vt_faiss_open(const char *path, vt_faiss **out, vt_err *err) {
     if (s != VT_OK)
         return s;
     s = vt_faiss_open_bytes(map.data, map.size, out, err);
-    if (s == VT_OK) {
+    if (*out) {
         (*out)->map = map;
-        return VT_OK;
+        return s;
     }
     vt_map_release(&map);
     return vt_fail_prefix(err, "%s", path);

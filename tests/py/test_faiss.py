@@ -140,10 +140,12 @@ class Search(TestCase):
 
     def test_never_farther_than_faiss_with_its_own_settings(self):
         for path in FILES:
+            if not content(path):  # FAISS searches no empty index
+                continue
             with self.subTest(path.name):
                 index, vectors = faiss.read_index(str(path)), content(path)
                 q = questions(vectors, index.d)
-                distances, found = index.search(q, K)
+                distances, found = index.search(q, min(K, index.ntotal))
                 sign = 1 if index.metric_type == faiss.METRIC_L2 else -1
                 for theirs, names, ours in zip(distances, found, tool_search(path, q, self.folder)):
                     for far, name, (_, our_far) in zip(theirs, names, ours):

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import unittest
 
-from vitrine import MODEL, ROOT, SHARED, TestCase, demo_data, demo_products, run
+from vitrine import CATALOGUE, MODEL, ROOT, SHARED, TestCase, demo_data, demo_products, run, run_import
 
 try:
     import faiss
@@ -211,6 +211,8 @@ class RoundTrip(TestCase):
             for hit in hits:
                 hit.pop("image_url")
         self.assertEqual(*searches)
+        code, _, summary, _ = run_import(other, CATALOGUE)  # their pictures were not known
+        self.assertEqual((code, summary["encoded"]), (0, len(names)))
 
 
 @needs_shared

@@ -1,8 +1,29 @@
 /* FAISS's files: those that FAISS wrote are read, ours are byte for byte what it writes, and each
- * field that lies is named. */
+ * field that lies is named. The linker sends the allocations of base through the wrappers below. */
 #include "faiss_seeds.h"
 
 #include <unistd.h>
+
+/* ---- allocations that fail -------------------------------------------------------------- */
+
+static int allocations_left = -1; /* before one fails; below 0: none fails */
+
+static bool fails_now(void) {
+    return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+void *__real_vt_alloc(size_t count, size_t size);
+void *__wrap_vt_alloc(size_t count, size_t size);
+void *__wrap_vt_alloc(size_t count, size_t size) {
+    return fails_now() ? NULL : __real_vt_alloc(count, size);
+}
+
+vt_status __real_vt_array_grow(void *array, size_t *cap, size_t need, size_t size, vt_err *err);
+vt_status __wrap_vt_array_grow(void *array, size_t *cap, size_t need, size_t size, vt_err *err);
+vt_status __wrap_vt_array_grow(void *array, size_t *cap, size_t need, size_t size, vt_err *err) {
+    return fails_now() ? vt_fail_nomem(err, need)
+                       : __real_vt_array_grow(array, cap, need, size, err);
+}
 
 /* ---- read ------------------------------------------------------------------------------- */
 
@@ -226,6 +247,25 @@ static void an_id_beyond_the_map_is_refused(void **state) {
     free(bytes);
 }
 
+static void want_of_memory_is_told(void **state) {
+    size_t size;
+    uint8_t *bytes = read_seed("idmap_ivf", &size);
+    int failed = 0;
+    vt_status s = VT_E_NOMEM;
+    for (; s == VT_E_NOMEM; failed++) {
+        vt_faiss *f;
+        vt_err err;
+        allocations_left = failed;
+        s = vt_faiss_open_bytes(bytes, size, &f, &err);
+        assert_true(s == VT_OK || (s == VT_E_NOMEM && !f));
+        vt_faiss_close(f);
+    }
+    allocations_left = -1;
+    assert_int_equal(s, VT_OK);
+    assert_true(failed > 3); /* the handle, and a block for each of three lists */
+    free(bytes);
+}
+
 /* ---- write ------------------------------------------------------------------------------ */
 
 static void assert_written_as_faiss_does(const char *name, const int64_t *ids) {
@@ -283,6 +323,7 @@ int main(void) {
         cmocka_unit_test(each_lying_field_of_an_ivf_is_named),
         cmocka_unit_test(each_lying_field_of_a_graph_is_named),
         cmocka_unit_test(an_id_beyond_the_map_is_refused),
+        cmocka_unit_test(want_of_memory_is_told),
         cmocka_unit_test(what_is_written_is_what_faiss_writes),
         cmocka_unit_test(an_unreadable_path_is_told),
     };

@@ -10,6 +10,7 @@
 #include "base/base.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "FAISS's files are little-endian");
+_Static_assert(sizeof(size_t) >= sizeof(uint64_t), "a count of the file fits a size_t");
 
 typedef struct vt_cursor {
     const uint8_t *at;

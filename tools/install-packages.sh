@@ -4,7 +4,7 @@ set -eu
 build="gcc libc6-dev meson ninja-build pkg-config python3 curl ca-certificates
 libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libsqlite3-dev libturbojpeg0-dev libspng-dev
 libwebp-dev libgif-dev libutf8proc-dev libssl-dev libinih-dev libcsv-dev libxxhash-dev"
-test="clang clang-format clang-tidy libcmocka-dev libdnnl-dev zlib1g-dev python3-pil python3-numpy python3-cairo"
+test="clang clang-format clang-tidy libcmocka-dev libdnnl-dev zlib1g-dev python3-pil python3-numpy python3-cairo python3-faiss"
 wanted=$build
 [ "${1:-build}" = test ] && wanted="$build $test"
 

@@ -20,6 +20,17 @@ static const command commands[] = {
      "attributes. image is a path relative to the file, or a URL. CSV needs a header line;\n"
      "columns attributes.NAME become attributes. FILE - reads standard input.\n"
      "Interrupt it and run it again: nothing is lost and no picture is encoded twice.\n"},
+    {"import-faiss", CMD_IMPORT_FAISS, vt_command_import_faiss, "import-faiss",
+     "put the vectors of a FAISS index into the catalogue",
+     "Needs --index (IndexFlat, IVFFlat, HNSWFlat, or an IDMap over one) and --ids. No vector is\n"
+     "computed: they must come from the model that --model names, of which only the dimension can\n"
+     "be checked. --ids may also be an object from FAISS's ids to products'. What --metadata "
+     "tells\n"
+     "beyond name, description, image_url, category, price and attributes becomes attributes.\n"
+     "With --category, the index holds the ids with this label, in the order of --ids.\n"},
+    {"export-faiss", CMD_EXPORT_FAISS, vt_command_export_faiss, "export-faiss FILE",
+     "write the catalogue's vectors as a FAISS index",
+     "An IndexFlatIP of unit vectors in order of product id; with --ids also the list of ids.\n"},
     {"search", CMD_SEARCH, vt_command_search, "search [TEXT]",
      "find products by words or a picture", "Without TEXT, give --image or --image-url.\n"},
     {"classify", CMD_CLASSIFY, vt_command_classify, "classify [IMAGE]",

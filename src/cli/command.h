@@ -4,6 +4,8 @@
 
 #include "cli/options.h"
 
+#include <stdatomic.h>
+
 /* Some work was done and some failed: lines of an import, findings of a check. */
 #define VT_EXIT_PARTLY      1
 /* Stopped by SIGINT or SIGTERM before the end. */
@@ -15,6 +17,8 @@ typedef vt_status (*vt_command_fn)(vt_options *o, int *code, vt_err *err);
 
 vt_status vt_command_serve(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_import(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_import_faiss(vt_options *o, int *code, vt_err *err);
+vt_status vt_command_export_faiss(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_search(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_classify(vt_options *o, int *code, vt_err *err);
 vt_status vt_command_get(vt_options *o, int *code, vt_err *err);
@@ -54,5 +58,24 @@ void vt_progress_begin(vt_progress *p, uint64_t total_bytes);
 void vt_progress_tell(vt_progress *p, uint64_t lines, uint64_t failed, uint64_t bytes);
 /* Takes the bar away, so that a line may be printed. */
 void vt_progress_clear(vt_progress *p);
+
+/* ---- told.c: what became of each line of an import ---------------------------------------- */
+
+typedef struct vt_told {
+    const char *unit; /* "lines": what is counted, its plural ending in s; static */
+    bool json;
+    vt_progress progress;
+    vt_import_counts counts;
+    atomic_bool full; /* the disk is: the lines to come would only fail one after the other */
+    vt_err why_full;
+} vt_told;
+
+/* From here on SIGINT and SIGTERM ask to stop. total: as in vt_progress_begin. */
+void vt_told_begin(vt_told *t, const char *unit, bool json, uint64_t total);
+/* Called for one line at a time. */
+void vt_told_line(vt_told *t, const vt_import_line *l);
+bool vt_told_stopped(const vt_told *t);
+/* Prints the sum and finds the exit code. s: how the import ended; given back, or E_FULL. */
+vt_status vt_told_end(vt_told *t, vt_status s, int *code, vt_err *err) VT_MUST_USE;
 
 #endif

@@ -19,9 +19,11 @@ enum vt_command_bit {
     CMD_VERSION = 256,
     CMD_EVAL = 512,
     CMD_CLASSIFY = 1024,
+    CMD_IMPORT_FAISS = 2048,
+    CMD_EXPORT_FAISS = 4096,
     CMD_CATALOGUE = CMD_SERVE | CMD_IMPORT | CMD_SEARCH | CMD_GET | CMD_DELETE | CMD_STATS |
-                    CMD_EVAL | CMD_CLASSIFY,
-    CMD_ALL = 2047,
+                    CMD_EVAL | CMD_CLASSIFY | CMD_IMPORT_FAISS | CMD_EXPORT_FAISS,
+    CMD_ALL = 8191,
 };
 
 typedef enum vt_option {
@@ -51,6 +53,12 @@ typedef enum vt_option {
     OPT_QUERIES,
     OPT_LABELS,
     OPT_RELIABILITY,
+    OPT_INDEX,
+    OPT_IDS,
+    OPT_LABELS_FILE,
+    OPT_METADATA,
+    OPT_METRIC,
+    OPT_ID_MAP,
     OPT_JSON,
     OPT_HELP,
     OPT_COUNT,

@@ -114,6 +114,41 @@ vt_status vt_rows_feed(vt_rows *r, const char *bytes, size_t n, vt_err *err) VT_
 vt_status vt_rows_finish(vt_rows *r, vt_err *err) VT_MUST_USE; /* the last line may lack its end */
 void vt_rows_close(vt_rows *r);
 
+/* ---- collections of FAISS come in and go out --------------------------------------------- */
+
+/* Products whose vectors lie in a FAISS index, computed by the model that this engine has (which
+ * nobody can verify but for their dimension). Their pictures are not known here: a product that
+ * comes in later with its picture is encoded. */
+typedef struct vt_faiss_import_options {
+    const char *index;    /* IndexFlat, IVFFlat, HNSWFlat, or an IDMap over one of them */
+    const char *ids;      /* JSON: a list, in which FAISS's id n is at place n, or an object from
+                           * FAISS's ids to products' */
+    const char *labels;   /* JSON: an object by product id, or a list as that of the ids: the
+                           * category. NULL: none */
+    const char *metadata; /* the same: objects with name, description, image_url, category, price,
+                           * attributes; other members become attributes. NULL: none */
+    const char *category; /* the index holds the ids with this label, in their order; NULL: all */
+    bool keep_l2;         /* refuse vectors of different lengths */
+    vt_import_fn fn;      /* called for each vector in order; its line counts them from 1 */
+    bool (*stopped)(void *ctx); /* asked now and then: true ends the import early; may be NULL */
+    void *ctx;
+} vt_faiss_import_options;
+
+typedef struct vt_faiss_import_report {
+    size_t vectors, normalised; /* normalised: those whose length was not 1 */
+    double shortest, longest;   /* lengths of the finite ones */
+} vt_faiss_import_report;
+
+/* Stores the products without computing a vector. report is complete before the first line is told.
+ * Nothing is stored on failure: E_MISMATCH for vectors that the model cannot have made, E_INVALID
+ * for ids that do not fit, and with keep_l2 for lengths that differ; what vt_faiss_open says. */
+vt_status vt_engine_import_faiss(vt_engine *e, const vt_faiss_import_options *o,
+                                 vt_faiss_import_report *report, vt_err *err) VT_MUST_USE;
+/* Writes all vectors, in order of product id, as an IndexFlatIP; with id_map as an IndexIDMap over
+ * it. ids, where not NULL: a file for the list of product ids, FAISS's id n at place n. */
+vt_status vt_engine_export_faiss(vt_engine *e, const char *index, const char *ids, bool id_map,
+                                 size_t *count, vt_err *err) VT_MUST_USE;
+
 /* ---- a query comes in ------------------------------------------------------------------- */
 
 /* request: {text_query | image_url | image (base64), top_k, category_filter, price_min, price_max,

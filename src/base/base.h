@@ -187,6 +187,8 @@ vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
 void vt_map_release(vt_map *m);
 /* Reads pages of a map into memory now, that nobody waits for them later. */
 void vt_map_populate(const void *at, size_t n);
+/* Has them read from the disk while the caller goes on. */
+void vt_map_prefetch(const void *at, size_t n);
 /* Appends the file's bytes to out (its max is the limit). */
 vt_status vt_file_read(const char *path, vt_buf *out, vt_err *err) VT_MUST_USE;
 /* rename(2), then fsync of the folder: after a crash `to` is the old file or the new one. */

@@ -49,10 +49,19 @@ void vt_map_release(vt_map *m) {
     *m = (vt_map){0};
 }
 
-void vt_map_populate(const void *at, size_t n) {
+/* Advice: where the kernel does not take it, pages come by faults. */
+static void advise(const void *at, size_t n, int advice) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     const uintptr_t first = (uintptr_t)at / page * page, end = (uintptr_t)at + n;
-    (void)madvise((void *)first, end - first, MADV_POPULATE_READ); /* Linux 5.14; else by faults */
+    (void)madvise((void *)first, end - first, advice);
+}
+
+void vt_map_populate(const void *at, size_t n) {
+    advise(at, n, MADV_POPULATE_READ); /* Linux 5.14 */
+}
+
+void vt_map_prefetch(const void *at, size_t n) {
+    advise(at, n, MADV_WILLNEED);
 }
 
 static vt_status read_all(int fd, const char *path, vt_buf *out, vt_err *err) {
@@ -124,7 +133,7 @@ static vt_status write_parts(int fd, const char *path, const vt_span *parts, siz
     bool written = true;
     for (size_t i = 0; written && i < n_parts; i++)
         written = write_all(fd, parts[i].data, parts[i].size);
-    if (!written || fsync(fd) != 0)
+    if (!written || fchmod(fd, 0644) != 0 || fsync(fd) != 0)
         return vt_fail_errno(err, errno, "cannot write %s", path);
     return VT_OK;
 }
@@ -134,11 +143,11 @@ vt_status vt_file_replace(const char *path, const vt_span *parts, size_t n_parts
     int fd;
     vt_status s;
     vt_buf_init(&part, 1 << 16);
-    vt_buf_printf(&part, "%s.%ld.part", path, (long)getpid());
+    vt_buf_printf(&part, "%s.part-XXXXXX", path); /* a name that nobody else writes to */
     s = vt_buf_status(&part, path, err);
     if (s != VT_OK)
         goto done;
-    fd = open(part.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    fd = mkostemp(part.data, O_CLOEXEC);
     if (fd < 0) {
         s = vt_fail_errno(err, errno, "cannot create %s", part.data);
         goto done;

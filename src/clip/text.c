@@ -36,6 +36,7 @@ static vt_status load_weights(vt_text *t, const vt_clip_config *c, vt_weights *w
         s = vt_tower_open(&c->text, "text_model", w, &t->tower);
     if (s != VT_OK)
         return s;
+    vt_map_prefetch(t->tokens->data, t->tokens->bytes); /* no query is to wait for the disk */
     vt_weights_vector(w, t->norm_gain, t->width, "text_model.final_layer_norm.weight");
     vt_weights_vector(w, t->norm_bias, t->width, "text_model.final_layer_norm.bias");
     projection = vt_weights_find(w, (vt_shape){2, {t->dim, t->width}}, "text_projection.weight");

@@ -50,6 +50,7 @@ typedef struct vt_flat_query {
     const vt_bitset *filter; /* NULL: all live slots */
     vt_tie_fn tie;           /* order at equal scores; NULL: by slot */
     void *tie_ctx;
+    bool estimate; /* where it pays: score exactly only those whose codes promise most */
 } vt_flat_query;
 
 /* The k live slots of the filter with the largest inner product, best first. hits has room for k.

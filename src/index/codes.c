@@ -147,7 +147,7 @@ static void set_centre(vt_coder *c, vt_chunk *chunk, const float *rows, const ui
 static void round_to_grid(vt_coder *c, float step) {
     float inverse = step > 0 ? 1 / step : 0;
     for (size_t i = 0; i < c->dim; i++) {
-        float level = c->rotated[i] * inverse + LEVELS / 2; /* truncated below */
+        float level = c->rotated[i] * inverse + LEVELS / 2.0f; /* truncated below */
         level = level > 0 ? level : 0;
         level = level < LEVELS - 1 ? level : LEVELS - 1;
         c->levels[i] = (uint8_t)level;

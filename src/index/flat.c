@@ -8,6 +8,8 @@
  * that run in parallel, each with a top-k of its own; the order of hits is total, so the merged
  * result does not depend on the number of parts.
  *
+ * Where a query allows it and many slots match, codes choose which rows are scored: coded.c.
+ *
  * Rejected: graph (HNSW) and inverted lists (IVF): at 100,000 vectors of 512 floats the scan is
  * bound by memory and takes milliseconds, answers exactly under any filter, and has no parameters;
  * filtering after the top k (loses matches); scanning dead rows and dropping them (their scores

@@ -59,8 +59,9 @@ vt_status vt_rotation_open(size_t dim, vt_rotation **out, vt_err *err) {
     r->rounds = r->window == dim ? 2 : 4;
     r->signs = vt_alloc(r->rounds * dim, sizeof *r->signs);
     if (!r->signs) {
+        vt_fail_nomem(err, r->rounds * dim * sizeof *r->signs);
         vt_rotation_close(r);
-        return vt_fail_nomem(err, r->rounds * dim * sizeof *r->signs);
+        return err->status;
     }
     draw_signs(r);
     *out = r;

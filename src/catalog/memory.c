@@ -142,7 +142,8 @@ static void describe_hits(const vt_memory *m, const vt_hit *hits, size_t n, vt_f
 
 vt_status vt_memory_search(vt_memory *m, const float *vector, const vt_filter *filter, size_t k,
                            vt_found **found, size_t *n_found, vt_err *err) {
-    vt_flat_query q = {.vector = vector, .tie = vt_columns_tie, .tie_ctx = &m->columns};
+    vt_flat_query q = {
+        .vector = vector, .tie = vt_columns_tie, .tie_ctx = &m->columns, .estimate = true};
     vt_hit *hits = NULL;
     vt_status s = VT_OK;
     size_t count;

@@ -54,8 +54,8 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
     vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
                  o->data_dir, stats.products, stats.categories,
                  vt_human_bytes(stats.database_bytes, database));
-    vt_log_stage(e->log, "index", stats.index_seconds, "exact over %zu vectors, %s in memory",
-                 stats.products, vt_human_bytes(stats.memory_bytes, memory));
+    vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors, %s in memory", stats.products,
+                 vt_human_bytes(stats.memory_bytes, memory));
     return VT_OK;
 }
 

@@ -1,6 +1,6 @@
-/* index: which vectors are nearest. A flat, exact index over slots 0..2^32-2 with a bitset filter
- * inside the scan. Not synchronised: the catalog holds a lock around it (many readers or one
- * writer). */
+/* index: which vectors are nearest. A flat index over slots 0..2^32-2 with a bitset filter inside
+ * the scan; searches are exact unless the caller allows an estimate. Not synchronised: the catalog
+ * holds a lock around it (many readers or one writer). */
 #ifndef VT_INDEX_H
 #define VT_INDEX_H
 
@@ -50,10 +50,13 @@ typedef struct vt_flat_query {
     const vt_bitset *filter; /* NULL: all live slots */
     vt_tie_fn tie;           /* order at equal scores; NULL: by slot */
     void *tie_ctx;
+    bool estimate; /* where it pays: score exactly only those whose codes promise most */
 } vt_flat_query;
 
 /* The k live slots of the filter with the largest inner product, best first. hits has room for k.
- * Exact: scores equal vt_vec_dot. min(k, matches) hits are always found. pool may be NULL.
+ * Scores equal vt_vec_dot, always. With `estimate`, from 16,384 matches on, slots are chosen by
+ * codes of 4 bits a dimension, and one in some hundreds of the true k may be missed; below it the
+ * search is exact. min(k, matches) hits are always found. pool may be NULL.
  * E_INVALID: k is 0 or the vector is not of unit length; E_NOMEM. */
 vt_status vt_flat_search(const vt_flat *f, const vt_flat_query *q, vt_pool *pool, vt_hit *hits,
                          size_t *n_hits, vt_err *err) VT_MUST_USE;

@@ -67,4 +67,8 @@ static inline vi vi_madd16(vi a, vi b) {
     return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }
 
+static inline vi vi_madd8(vi a, vi b) {
+    return (vi)_mm256_maddubs_epi16((__m256i)a, (__m256i)b);
+}
+
 #include "vec/kernels_simd.h"

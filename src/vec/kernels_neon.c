@@ -65,4 +65,11 @@ static inline vi vi_madd16(vi a, vi b) {
     return (vi)vpaddq_s32(low, high);
 }
 
+/* a is in 0..15, so that it may be read as signed. */
+static inline vi vi_madd8(vi a, vi b) {
+    int8x16_t x = (int8x16_t)a, y = (int8x16_t)b;
+    int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(y)), high = vmull_high_s8(x, y);
+    return (vi)vpaddq_s16(low, high);
+}
+
 #include "vec/kernels_simd.h"

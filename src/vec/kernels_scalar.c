@@ -93,6 +93,27 @@ static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) 
     }
 }
 
+/* ---- codes of 4 bits -------------------------------------------------------------------- */
+
+static int32_t code_sum(const vt_code_query *q, const uint8_t *codes, size_t row) {
+    int32_t sum = 0;
+    for (size_t w = 0; w < q->words; w++) {
+        const uint8_t *word = codes + (w * VT_CODE_ROWS + row) * 4;
+        for (size_t j = 0; j < 4; j++) {
+            sum += (word[j] & 15) * q->numbers[8 * w + j];
+            sum += (word[j] >> 4) * q->numbers[8 * w + 4 + j];
+        }
+    }
+    return sum;
+}
+
+static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
+    for (size_t r = 0; r < VT_CODE_ROWS; r++) {
+        float product = (float)code_sum(q, b->codes, r) * q->step + q->offset;
+        out[r] = b->scale[r] * product + q->centre * (1 + b->along[r]) + q->slack * b->error[r];
+    }
+}
+
 /* ---- matrix product --------------------------------------------------------------------- */
 
 /* To the nearest bfloat16, ties to even; a NaN stays one. */
@@ -205,6 +226,7 @@ const vt_kernels vt_kernels_scalar = {
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .code_scores = code_scores,
     .softmax = softmax,
     .layer_norm = layer_norm,
     .multiply = {[VT_PRECISION_F32] = multiply_f32,

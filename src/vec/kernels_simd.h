@@ -12,6 +12,7 @@
  *   vf_max(a, b), vf_min(a, b)  b when either is NaN
  *   vf_sum(v)                   the sum of the lanes, always in the same order
  *   vi_madd16(a, b)             of 16-bit lanes: a * b, neighbours added, to 32 bits
+ *   vi_madd8(a, b)              of bytes: a in 0..15 times signed b, neighbours added, to 16 bits
  *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
  *   KERNELS, KERNELS_NAME       the table to define, and its name
  *
@@ -342,7 +343,7 @@ static float to_int8(void *row, const float *from, size_t n) {
     return most / 127;
 }
 
-/* ---- matrix product --------------------------------------------------------------------- */
+/* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 INLINE vi vi_load(const void *words) {
     vi v;
@@ -353,6 +354,52 @@ INLINE vi vi_load(const void *words) {
 INLINE void vi_store(void *words, vi v) {
     memcpy(words, &v, sizeof v);
 }
+
+#ifdef NATIVE_WORDS
+INLINE vf add_codes(vf sum, vi codes, vf numbers) {
+    return add_int8(sum, (vf)codes, numbers);
+}
+#else
+/* Codes are below 16, so that two products fit 16 bits. */
+INLINE vf add_codes(vf sum, vi codes, vf numbers) {
+    const vi ones = (vi){0} + 0x00010001;
+    return (vf)((vi)sum + vi_madd16(vi_madd8(codes, (vi)numbers), ones));
+}
+#endif
+
+#define CODE_VECTORS (VT_CODE_ROWS / VF)
+
+/* The sums of low halves and of high ones are chains of their own, because a product takes longer
+ * than the next one needs to begin. The next block is asked for line by line. */
+static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
+    const size_t line = VT_CODE_ROWS * sizeof(uint32_t), bytes = q->words * line;
+    vf low[CODE_VECTORS], high[CODE_VECTORS];
+    for (size_t v = 0; v < CODE_VECTORS; v++) {
+        low[v] = high[v] = vf_set1(0);
+    }
+    for (size_t w = 0; w < q->words; w++) {
+        const uint8_t *codes = b->codes + w * line;
+        float numbers[2];
+        memcpy(numbers, q->numbers + 8 * w, sizeof numbers);
+        vf first = vf_set1(numbers[0]), second = vf_set1(numbers[1]);
+        __builtin_prefetch(codes + bytes, 0, 2);
+        __builtin_prefetch(codes + bytes + 64, 0, 2);
+        for (size_t v = 0; v < CODE_VECTORS; v++) {
+            vi word = vi_load(codes + v * sizeof word);
+            low[v] = add_codes(low[v], word & 0x0F0F0F0F, first);
+            high[v] = add_codes(high[v], (vi)((vu)word >> 4) & 0x0F0F0F0F, second);
+        }
+    }
+    for (size_t v = 0; v < CODE_VECTORS; v++) {
+        vf sum = __builtin_convertvector((vi)low[v] + (vi)high[v], vf);
+        vf product = vf_fma(sum, vf_set1(q->step), vf_set1(q->offset));
+        vf middle = vf_fma(vf_set1(q->centre), vf_load(b->along + v * VF), vf_set1(q->centre));
+        vf score = vf_fma(vf_load(b->scale + v * VF), product, middle);
+        vf_store(out + v * VF, vf_fma(vf_set1(q->slack), vf_load(b->error + v * VF), score));
+    }
+}
+
+/* ---- matrix product --------------------------------------------------------------------- */
 
 #ifndef NATIVE_WORDS
 /* A bfloat16 is the upper half of a float. */
@@ -546,6 +593,7 @@ const vt_kernels KERNELS = {
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .code_scores = code_scores,
     .softmax = softmax,
     .layer_norm = layer_norm,
     .multiply = {[VT_PRECISION_F32] = multiply_f32,

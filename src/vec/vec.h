@@ -132,6 +132,33 @@ typedef struct vt_attention {
 bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) VT_MUST_USE;
 void vt_vec_attend(const vt_attention *a);
 
+/* ---- codes of 4 bits -------------------------------------------------------------------- */
+
+/* Rows of numbers in 0..15, packed by blocks of VT_CODE_ROWS rows so that one lane of a vector is
+ * one row and no sum crosses lanes. A block is [words][VT_CODE_ROWS] words of 4 bytes; byte j of
+ * word w holds number 8w + j of its row in the low half and number 8w + 4 + j in the high. */
+#define VT_CODE_ROWS 32
+
+static inline size_t vt_code_words(size_t dim) {
+    return dim / 8 + (dim % 8 != 0);
+}
+
+/* What one query asks of every row: out = scale * (step * sum + offset) + centre * (1 + along) +
+ * slack * error, the sum being that of the row's codes times the query's numbers. */
+typedef struct vt_code_query {
+    const int8_t *numbers; /* [8 * words], -127..127 */
+    size_t words;
+    float step, offset, centre, slack;
+} vt_code_query;
+
+typedef struct vt_code_block {
+    const uint8_t *codes;               /* 64-byte aligned */
+    const float *scale, *along, *error; /* [VT_CODE_ROWS] each */
+} vt_code_block;
+
+/* Scores of one block's rows, out[VT_CODE_ROWS]. */
+void vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float *out);
+
 /* ---- top-k ------------------------------------------------------------------------------ */
 
 typedef struct vt_hit {

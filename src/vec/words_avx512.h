@@ -68,3 +68,7 @@ static inline float vf_sum(vf v) {
 static inline vi vi_madd16(vi a, vi b) {
     return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 }
+
+static inline vi vi_madd8(vi a, vi b) {
+    return (vi)_mm512_maddubs_epi16((__m512i)a, (__m512i)b);
+}

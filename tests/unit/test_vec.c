@@ -459,6 +459,49 @@ static void test_activations(void **unused) {
     for_each_isa(activations_over_their_range);
 }
 
+/* ---- codes of 4 bits -------------------------------------------------------------------- */
+
+/* The block is the last of its memory, so that a sanitizer sees a kernel that reads past it. */
+static void code_scores_of_every_length(void) {
+    for (size_t dim = 1; dim <= MOST; dim += dim < 70 ? 1 : 61) {
+        size_t words = vt_code_words(dim), bytes = words * 4 * VT_CODE_ROWS;
+        uint8_t *codes = aligned_alloc(64, bytes);
+        int8_t *numbers = malloc(8 * words);
+        float scale[VT_CODE_ROWS], along[VT_CODE_ROWS], error[VT_CODE_ROWS], got[VT_CODE_ROWS];
+        assert_non_null(codes);
+        assert_non_null(numbers);
+        random_floats(scale, VT_CODE_ROWS, 1);
+        random_floats(along, VT_CODE_ROWS, 1);
+        random_floats(error, VT_CODE_ROWS, 1);
+        for (size_t i = 0; i < bytes; i++) { /* the largest that there are, now and then */
+            codes[i] = i % 5 ? (uint8_t)(random_float() * 127 + 128) : 255;
+        }
+        for (size_t i = 0; i < 8 * words; i++) {
+            numbers[i] = (int8_t)(dim % 2 ? random_float() * 127 : -127);
+        }
+        vt_code_query q = {numbers, words, 0.01f, -0.5f, 0.25f, 0.125f};
+        vt_code_block b = {codes, scale, along, error};
+        vt_vec_code_scores(&q, &b, got);
+        for (size_t r = 0; r < VT_CODE_ROWS; r++) {
+            double sum = 0;
+            for (size_t d = 0; d < 8 * words; d++) {
+                uint8_t both = codes[(d / 8 * VT_CODE_ROWS + r) * 4 + d % 4];
+                sum += (d % 8 < 4 ? both & 15 : both >> 4) * (double)numbers[d];
+            }
+            double want = (double)scale[r] * (sum * (double)q.step + -0.5) +
+                          0.25 * (1 + (double)along[r]) + 0.125 * (double)error[r];
+            assert_true(fabs((double)got[r] - want) < 1e-6 * (1 + fabs(sum * (double)q.step)));
+        }
+        free(codes);
+        free(numbers);
+    }
+}
+
+static void test_code_scores(void **unused) {
+    (void)unused;
+    for_each_isa(code_scores_of_every_length);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice_of_instruction_set),
@@ -472,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_code_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,13 @@
  * Nobody spins where spinning takes the processor from whoever is waited for: never on a machine of
  * one processor, and no more threads than there are processors beside the caller's.
  *
+ * A worker must not wake on its caller's processor while another is idle, or it waits there until
+ * the kernel's next look around, 0.7 to 3 ms, which is as long as a text takes. The kernel sees to
+ * that only where its record of idle processors is fresh, and after a pause it is not. So a worker
+ * notes where it falls asleep, and a caller who is about to wake one on his own processor takes
+ * that one out of its affinity. Rejected: binding each worker to a processor (the caller may be on
+ * any).
+ *
  * Only one loop uses the workers at a time. A second caller could have queued, but the processors
  * are busy anyway: running its loop alone finishes sooner and cannot deadlock.
  *
@@ -62,6 +69,15 @@ typedef struct loop {
 /* Lines of their own for what different threads write at the same time. */
 #define LINE _Alignas(64)
 
+typedef struct worker {
+    vt_pool *pool;
+    pthread_t thread;
+    pid_t tid;
+    atomic_int sleeps_on; /* its processor; NOWHERE while it is awake */
+} worker;
+
+enum { NOWHERE = -1 };
+
 struct vt_pool {
     LINE atomic_uint gate;
     LINE atomic_size_t next; /* first item that nobody has taken */
@@ -74,7 +90,7 @@ struct vt_pool {
     atomic_uint giving_way;   /* threads that sleep until queries is 0 */
     unsigned spinners_max;
     unsigned n_workers;
-    pthread_t *workers;
+    worker *workers;
 };
 
 /* ---- sleeping ------------------------------------------------------------------------ */
@@ -155,29 +171,34 @@ static void run_chunks(vt_pool *p) {
     }
 }
 
-static void wait_for_news(vt_pool *p, unsigned seen) {
+static void wait_for_news(worker *w, unsigned seen) {
+    vt_pool *p = w->pool;
     bool found = false;
     if (atomic_fetch_add_explicit(&p->spinners, 1, memory_order_relaxed) < p->spinners_max)
         found = spin(p, has_news, seen);
     atomic_fetch_sub_explicit(&p->spinners, 1, memory_order_relaxed);
     if (found)
         return;
+    atomic_store_explicit(&w->sleeps_on, sched_getcpu(), memory_order_release);
     atomic_fetch_add(&p->sleepers, 1);
     unsigned gate = atomic_load(&p->gate);
     if (!has_news(p, seen))
         futex_wait(&p->gate, gate, 0);
     atomic_fetch_sub(&p->sleepers, 1);
+    atomic_store_explicit(&w->sleeps_on, NOWHERE, memory_order_relaxed);
 }
 
 static void *work(void *arg) {
-    vt_pool *p = arg;
+    worker *w = arg;
+    vt_pool *p = w->pool;
     unsigned seen = 0;
+    w->tid = (pid_t)syscall(SYS_gettid);
     while (!(atomic_load_explicit(&p->gate, memory_order_relaxed) & STOP)) {
         if (join_loop(p, &seen)) {
             run_chunks(p);
             leave_loop(p);
         } else {
-            wait_for_news(p, seen);
+            wait_for_news(w, seen);
         }
     }
     return NULL;
@@ -198,9 +219,13 @@ static vt_status start_workers(vt_pool *p, unsigned wanted, vt_err *err) {
     p->workers = vt_alloc(wanted, sizeof *p->workers);
     if (!p->workers)
         return vt_fail_nomem(err, wanted * sizeof *p->workers);
-    for (; p->n_workers < wanted; p->n_workers++)
-        if (pthread_create(&p->workers[p->n_workers], NULL, work, p) != 0)
+    for (; p->n_workers < wanted; p->n_workers++) {
+        worker *w = &p->workers[p->n_workers];
+        w->pool = p;
+        atomic_init(&w->sleeps_on, NOWHERE);
+        if (pthread_create(&w->thread, NULL, work, w) != 0)
             return vt_fail(err, VT_E_NOMEM, "cannot start %u worker threads", wanted);
+    }
     return VT_OK;
 }
 
@@ -228,7 +253,7 @@ void vt_pool_close(vt_pool *p) {
     atomic_fetch_or(&p->gate, STOP);
     futex_wake(&p->gate, UINT_MAX);
     for (unsigned i = 0; i < p->n_workers; i++)
-        pthread_join(p->workers[i], NULL);
+        pthread_join(p->workers[i].thread, NULL);
     free(p->workers);
     free(p);
 }
@@ -246,13 +271,30 @@ static size_t chunk_size(const vt_pool *p, size_t n, size_t grain) {
     return chunk > grain ? chunk : grain;
 }
 
+/* Of a worker that sleeps where the caller runs. Where it is refused, the kernel finds the way. */
+static void keep_off_own_processor(vt_pool *p) {
+    int here = sched_getcpu();
+    cpu_set_t others;
+    for (unsigned i = 0; i < p->n_workers && here >= 0; i++) {
+        if (atomic_load_explicit(&p->workers[i].sleeps_on, memory_order_acquire) != here)
+            continue;
+        if (sched_getaffinity(0, sizeof others, &others) != 0)
+            return;
+        CPU_CLR(here, &others);
+        if (CPU_COUNT(&others) > 0)
+            (void)sched_setaffinity(p->workers[i].tid, sizeof others, &others);
+    }
+}
+
 static void open_gate(vt_pool *p) {
     size_t helpers = (p->current.n - 1) / p->current.chunk; /* chunks beside the caller's first */
     unsigned gate = atomic_load_explicit(&p->gate, memory_order_relaxed);
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     atomic_store(&p->gate, gate + ONE_ROUND + OPEN);
-    if (atomic_load(&p->sleepers) > 0)
+    if (atomic_load(&p->sleepers) > 0) {
+        keep_off_own_processor(p);
         futex_wake(&p->gate, helpers < p->n_workers ? (unsigned)helpers : p->n_workers);
+    }
 }
 
 static bool nobody_inside(const vt_pool *p, unsigned round) {

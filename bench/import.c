@@ -9,7 +9,8 @@
  * Queries come at a steady pace, each of words nobody asked before, with both caches off; a query's
  * time runs from when it was due. First while nothing else happens, then during an import.
  *
- * A measurement, not a test: it asserts nothing about time. */
+ * VITRINE_ISA and VITRINE_PRECISION are those of the command line. A measurement, not a test: it
+ * asserts nothing about time. */
 #include "clip/clip.h"
 #include "engine/engine.h"
 #include "image/image.h"
@@ -281,13 +282,19 @@ static void compare_queries(vt_engine *e, const pictures *p, double a_second, do
 static void prepare(limit *l, const char *model, unsigned threads, const pictures *p,
                     vt_pool **pool) {
     vt_clip_options o = {.keep_from = 1};
+    const char *precision = getenv("VITRINE_PRECISION");
     vt_err err;
+    if (precision)
+        check(vt_precision_parse(precision, &o.precision, &err), &err);
     check(vt_pool_open(threads, pool, &err), &err);
     o.pool = *pool;
     check(vt_clip_open(model, &o, &l->clip, &err), &err);
     l->prepared = p->n < PREPARED ? p->n : PREPARED;
+    uint64_t begun = vt_now_ns();
     for (size_t i = 0; i < l->prepared; i++)
         l->pixels[i] = read_pixels(p, i, &vt_clip_describe(l->clip)->pixels);
+    printf("reading, decoding and preprocessing alone, on one thread: %.1f pictures a second\n",
+           (double)l->prepared / vt_seconds_since(begun));
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
@@ -307,6 +314,8 @@ static void run(const char *model, const pictures *p, double a_second) {
     vt_engine_defaults(&o);
     o.data_dir = dir;
     o.model_dir = model;
+    o.isa = getenv("VITRINE_ISA");
+    o.precision = getenv("VITRINE_PRECISION");
     o.cache_bytes = o.vector_cache_bytes = 0;
     check(vt_engine_open(&o, NULL, &alone.e, &err), &err);
     prepare(&l, model, o.threads, p, &pool);

@@ -116,16 +116,42 @@ typedef struct vt_catalog_hit {
     float score;        /* cosine similarity, [-1, 1] */
 } vt_catalog_hit;
 
-/* The k best products for a unit vector among those that match, best first, ties by id. *hits is
- * malloc'ed, min(k, matches) long; the caller releases each product and frees it
- * (vt_catalog_hits_release). */
-vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter *filter, size_t k,
-                            vt_catalog_hit **hits, size_t *n_hits, vt_err *err) VT_MUST_USE;
+typedef struct vt_catalog_query {
+    const float *vector;     /* dim floats, unit length */
+    const vt_filter *filter; /* NULL: all products */
+    size_t k;                /* 1.. */
+    vt_query_kind kind;
+    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT */
+} vt_catalog_query;
+
+/* The k best products for the query among those that match, best first, ties by id. Scores are those
+ * of the stored vectors, exactly. *hits is malloc'ed, min(k, matches) long; the caller releases each
+ * product and frees it (vt_catalog_hits_release). plan, where not NULL, tells how it was found. */
+vt_status vt_catalog_search(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
+                            size_t *n_hits, vt_plan *plan, vt_err *err) VT_MUST_USE;
 void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n);
 
 /* Rises with every change that a search could see, across restarts too: the `seq` of the last
  * change, and no two states of one database share one. */
 uint64_t vt_catalog_generation(const vt_catalog *c);
+
+/* ---- upkeep: for a background thread, one at a time; searches and puts go on meanwhile ------ */
+
+/* Makes the index's cells anew where that is due (see vt_index_rebuild_due); *done tells whether it
+ * was. What was learnt for the old cells is lost. `stopped`, asked now and then, ends it early. */
+typedef bool (*vt_stopped_fn)(void *ctx);
+vt_status vt_catalog_rebuild(vt_catalog *c, vt_stopped_fn stopped, void *ctx, bool *done,
+                             vt_err *err) VT_MUST_USE;
+/* See vt_tuning_open: teaches the index how far queries of a kind must look. *done is false where
+ * there are no cells, or a rebuild or `stopped` came between. */
+vt_status vt_catalog_learn(vt_catalog *c, vt_query_kind kind, const float *queries, size_t n,
+                           vt_stopped_fn stopped, void *ctx, bool *done, vt_err *err) VT_MUST_USE;
+float vt_catalog_fraction(vt_catalog *c, vt_query_kind kind, float recall); /* vt_index_fraction */
+void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor);
+/* Changes since the last snapshot, and writing one where `force` or where they are many: atomically,
+ * the one before is kept as index.snapshot.old until a start has read the new one. */
+vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
+                          vt_err *err) VT_MUST_USE;
 
 typedef struct vt_catalog_stats {
     size_t products, categories;
@@ -135,8 +161,13 @@ typedef struct vt_catalog_stats {
     size_t dim;
     vt_hash model;
     char database_id[37]; /* random UUID given when the folder was made */
-    double load_seconds;  /* what open took to read products and vectors */
-    double index_seconds; /* and to build columns and index */
+    double load_seconds;  /* what open took to read products and vectors, or the snapshot */
+    double index_seconds; /* and to build columns and index, or to bring in what is newer */
+    bool from_snapshot;
+    uint64_t snapshot_seq;  /* of the snapshot on disk; 0: none */
+    size_t replayed;        /* changes brought in at open that were newer than the snapshot */
+    size_t cells;           /* of the index; 0: every search is exact */
+    vt_index_bytes index_bytes;
 } vt_catalog_stats;
 
 void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out);

@@ -86,6 +86,7 @@ typedef struct vt_kernels {
     void (*dot_rows)(const float *q, const float *rows, size_t n_rows, size_t dim, float *out);
     void (*from_f16)(float *out, const uint16_t *in, size_t n);
     void (*from_bf16)(float *out, const uint16_t *in, size_t n);
+    float (*fine_dot)(const float *q, const uint8_t *row, size_t groups);
     void (*code_scores)(const vt_code_query *q, const vt_code_block *block, float *out);
     void (*softmax)(float *x, size_t n);
     void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */

@@ -93,6 +93,19 @@ static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) 
     }
 }
 
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
+
+static float fine_dot(const float *q, const uint8_t *row, size_t groups) {
+    float sum = 0;
+    for (size_t g = 0; g < groups; g++, row += VT_FINE_GROUP_BYTES, q += VT_FINE_GROUP) {
+        for (size_t j = 0; j < VT_FINE_GROUP; j++) {
+            int both = row[VT_FINE_GROUP + j % 16], low = j < 16 ? both & 15 : both >> 4;
+            sum += q[j] * (float)((row[j] << 4 | low) - 2048);
+        }
+    }
+    return sum;
+}
+
 /* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 static int32_t code_sum(const vt_code_query *q, const uint8_t *codes, size_t row) {
@@ -226,6 +239,7 @@ const vt_kernels vt_kernels_scalar = {
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .fine_dot = fine_dot,
     .code_scores = code_scores,
     .softmax = softmax,
     .layer_norm = layer_norm,

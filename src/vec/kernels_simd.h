@@ -343,7 +343,7 @@ static float to_int8(void *row, const float *from, size_t n) {
     return most / 127;
 }
 
-/* ---- codes of 4 bits -------------------------------------------------------------------- */
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
 
 INLINE vi vi_load(const void *words) {
     vi v;
@@ -354,6 +354,35 @@ INLINE vi vi_load(const void *words) {
 INLINE void vi_store(void *words, vi v) {
     memcpy(words, &v, sizeof v);
 }
+
+/* VF bytes, each to a lane. */
+INLINE vi vi_load_bytes(const uint8_t *p) {
+    vu8 bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return __builtin_convertvector(bytes, vi);
+}
+
+/* Adds q times VF numbers, whose upper bits lie at `upper`. */
+INLINE vf add_fine(vf sum, const float *q, const uint8_t *upper, vi low) {
+    vi number = (vi_load_bytes(upper) << 4 | low) - 2048;
+    return vf_fma(vf_load(q), __builtin_convertvector(number, vf), sum);
+}
+
+static float fine_dot(const float *q, const uint8_t *row, size_t groups) {
+    enum { HALF = VT_FINE_GROUP / 2 };
+    vf even[2] = {vf_set1(0), vf_set1(0)}, odd[2] = {vf_set1(0), vf_set1(0)};
+    for (size_t g = 0; g < groups; g++, row += VT_FINE_GROUP_BYTES, q += VT_FINE_GROUP) {
+        vf *sum = g % 2 ? odd : even;
+        for (size_t j = 0; j < HALF; j += VF) {
+            vi low = vi_load_bytes(row + VT_FINE_GROUP + j);
+            sum[0] = add_fine(sum[0], q + j, row + j, low & 15);
+            sum[1] = add_fine(sum[1], q + HALF + j, row + HALF + j, low >> 4);
+        }
+    }
+    return vf_sum((even[0] + even[1]) + (odd[0] + odd[1]));
+}
+
+/* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 #ifdef NATIVE_WORDS
 INLINE vf add_codes(vf sum, vi codes, vf numbers) {
@@ -369,29 +398,41 @@ INLINE vf add_codes(vf sum, vi codes, vf numbers) {
 
 #define CODE_VECTORS (VT_CODE_ROWS / VF)
 
-/* The sums of low halves and of high ones are chains of their own, because a product takes longer
- * than the next one needs to begin. The next block is asked for line by line. */
+/* Adds one word of each row to the sums of low halves and to those of high ones. */
+INLINE void add_code_word(const vt_code_query *q, const uint8_t *codes, size_t w, vf *low,
+                          vf *high) {
+    float numbers[2];
+    memcpy(numbers, q->numbers + 8 * w, sizeof numbers);
+    vf first = vf_set1(numbers[0]), second = vf_set1(numbers[1]);
+    codes += w * VT_CODE_ROWS * sizeof(uint32_t);
+    for (size_t v = 0; v < CODE_VECTORS; v++) {
+        vi word = vi_load(codes + v * sizeof word);
+        low[v] = add_codes(low[v], word & 0x0F0F0F0F, first);
+        high[v] = add_codes(high[v], (vi)((vu)word >> 4) & 0x0F0F0F0F, second);
+    }
+}
+
+/* Halves of even words and of odd ones are chains of their own, because a product takes longer than
+ * the next one needs to begin. The next block is asked for line by line. */
 static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
     const size_t line = VT_CODE_ROWS * sizeof(uint32_t), bytes = q->words * line;
-    vf low[CODE_VECTORS], high[CODE_VECTORS];
+    vf low[2][CODE_VECTORS], high[2][CODE_VECTORS];
     for (size_t v = 0; v < CODE_VECTORS; v++) {
-        low[v] = high[v] = vf_set1(0);
+        low[0][v] = high[0][v] = low[1][v] = high[1][v] = vf_set1(0);
     }
-    for (size_t w = 0; w < q->words; w++) {
-        const uint8_t *codes = b->codes + w * line;
-        float numbers[2];
-        memcpy(numbers, q->numbers + 8 * w, sizeof numbers);
-        vf first = vf_set1(numbers[0]), second = vf_set1(numbers[1]);
-        __builtin_prefetch(codes + bytes, 0, 2);
-        __builtin_prefetch(codes + bytes + 64, 0, 2);
-        for (size_t v = 0; v < CODE_VECTORS; v++) {
-            vi word = vi_load(codes + v * sizeof word);
-            low[v] = add_codes(low[v], word & 0x0F0F0F0F, first);
-            high[v] = add_codes(high[v], (vi)((vu)word >> 4) & 0x0F0F0F0F, second);
-        }
+    size_t w = 0;
+    for (; w + 2 <= q->words; w += 2) {
+        __builtin_prefetch(b->codes + w * line + bytes, 0, 2);
+        __builtin_prefetch(b->codes + (w + 1) * line + bytes, 0, 2);
+        add_code_word(q, b->codes, w, low[0], high[0]);
+        add_code_word(q, b->codes, w + 1, low[1], high[1]);
+    }
+    if (w < q->words) {
+        add_code_word(q, b->codes, w, low[0], high[0]);
     }
     for (size_t v = 0; v < CODE_VECTORS; v++) {
-        vf sum = __builtin_convertvector((vi)low[v] + (vi)high[v], vf);
+        vi whole = (vi)low[0][v] + (vi)high[0][v] + (vi)low[1][v] + (vi)high[1][v];
+        vf sum = __builtin_convertvector(whole, vf);
         vf product = vf_fma(sum, vf_set1(q->step), vf_set1(q->offset));
         vf middle = vf_fma(vf_set1(q->centre), vf_load(b->along + v * VF), vf_set1(q->centre));
         vf score = vf_fma(vf_load(b->scale + v * VF), product, middle);
@@ -593,6 +634,7 @@ const vt_kernels KERNELS = {
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .fine_dot = fine_dot,
     .code_scores = code_scores,
     .softmax = softmax,
     .layer_norm = layer_norm,

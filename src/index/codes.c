@@ -60,7 +60,7 @@ void vt_code_make(const float *x, const vt_centre *centre, size_t dim, vt_code *
 
 vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) {
     size_t padded = VT_FINE_GROUP * vt_fine_groups(dim), words = vt_code_words(dim);
-    float most = 0;
+    float most = vt_largest(x, dim);
     int32_t sum = 0;
     *a = (vt_ask){.vector = vt_alloc(padded, sizeof *a->vector),
                   .numbers = vt_alloc(words, 8),
@@ -70,12 +70,11 @@ vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) {
         return vt_fail_nomem(err, padded * sizeof *a->vector);
     }
     memcpy(a->vector, x, dim * sizeof *x);
+    float inverse = most > 0 ? 127 / most : 0;
     for (size_t i = 0; i < dim; i++) {
-        most = fmaxf(most, fabsf(x[i]));
-    }
-    for (size_t i = 0; i < dim && most > 0; i++) {
-        a->numbers[i] = (int8_t)lrintf(x[i] * (127 / most));
-        sum += a->numbers[i];
+        int number = vt_nearest(x[i] * inverse);
+        a->numbers[i] = (int8_t)number;
+        sum += number;
     }
     float step = most / 127;
     a->query = (vt_code_query){.numbers = a->numbers,

@@ -8,6 +8,22 @@
 #define VT_CODED_DIM_MIN 64   /* below, errors are not as if random */
 #define VT_CODED_DIM_MAX 4096 /* above, working memory would not fit a stack */
 
+/* The largest magnitude of x[n]. (fmaxf and lrintf are calls where the compiler may not assume that
+ * nobody looks at errno, and a loop with a call is no vector.) */
+static inline float vt_largest(const float *x, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) {
+        float size = x[i] < 0 ? -x[i] : x[i];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+/* To the nearest whole number, halves away from 0. */
+static inline int vt_nearest(float x) {
+    return (int)(x + (x < 0 ? -0.5f : 0.5f));
+}
+
 /* What codes are made around. */
 typedef struct vt_centre {
     const float *at; /* [dim] */

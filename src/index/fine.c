@@ -13,7 +13,7 @@
  * Blocks of some 4 MB never move, so growth copies nothing. */
 #include "index/fine.h"
 
-#include <math.h>
+#include "index/codes.h"
 
 #define BLOCK_BYTES    ((size_t)4 << 20)
 #define MAX_BLOCK_ROWS 4096
@@ -76,19 +76,24 @@ vt_status vt_fine_map_block(vt_fine *f, void *at, vt_err *err) {
     return s;
 }
 
-float vt_fine_encode(const vt_fine *f, const float *x, uint8_t *row) {
-    float most = 0;
-    for (size_t i = 0; i < f->dim; i++) {
-        most = fmaxf(most, fabsf(x[i]));
+/* One group, or what there is of it. */
+static void encode_group(const float *x, size_t n, float inverse, uint8_t *group) {
+    int numbers[VT_FINE_GROUP];
+    for (size_t j = 0; j < VT_FINE_GROUP; j++) {
+        numbers[j] = 2048 + (j < n ? vt_nearest(x[j] * inverse) : 0);
+        group[j] = (uint8_t)(numbers[j] >> 4);
     }
-    float inverse = most > 0 ? MOST / most : 0;
-    memset(row, 0, f->row_bytes);
-    for (size_t i = 0; i < f->groups * VT_FINE_GROUP; i++) {
-        uint8_t *group = row + i / VT_FINE_GROUP * VT_FINE_GROUP_BYTES;
-        size_t j = i % VT_FINE_GROUP;
-        unsigned number = (unsigned)(2048 + (i < f->dim ? lrintf(x[i] * inverse) : 0));
-        group[j] = (uint8_t)(number >> 4);
-        group[VT_FINE_GROUP + j % 16] |= (uint8_t)((number & 15) << (j < 16 ? 0 : 4));
+    for (size_t j = 0; j < VT_FINE_GROUP / 2; j++) {
+        group[VT_FINE_GROUP + j] = (uint8_t)((numbers[j] & 15) | (numbers[16 + j] & 15) << 4);
+    }
+}
+
+float vt_fine_encode(const vt_fine *f, const float *x, uint8_t *row) {
+    float most = vt_largest(x, f->dim), inverse = most > 0 ? MOST / most : 0;
+    for (size_t i = 0; i < f->dim; i += VT_FINE_GROUP) {
+        size_t n = f->dim - i < VT_FINE_GROUP ? f->dim - i : VT_FINE_GROUP;
+        encode_group(x + i, n, inverse, row);
+        row += VT_FINE_GROUP_BYTES;
     }
     return most / MOST;
 }

@@ -199,8 +199,8 @@ void *vt_snapshot_find(const vt_snapshot *s, const char *name, size_t *n);
 vt_status vt_index_save(const vt_index *ix, vt_snapshot_writer *w, uint64_t *state, bool *more,
                         vt_err *err) VT_MUST_USE;
 /* An index over the sections, which stay in use: the snapshot is released after the index is closed.
- * Only the slots of `keep` are live. E_CORRUPT for anything that is not as vt_index_check wants it or
- * when a slot of `keep` is missing; nothing in a file is trusted. */
+ * Only the slots of `keep` are live. E_CORRUPT where a slot of `keep` is missing or anything would
+ * mislead a search; that codes are those of their rows is up to the checksums and vt_index_check. */
 vt_status vt_index_load(const vt_snapshot *s, size_t dim, const vt_bitset *keep, vt_index **out,
                         vt_err *err) VT_MUST_USE;
 

@@ -41,6 +41,10 @@ static inline void vf_store_part(float *p, vf v, size_t n) {
     _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
+static inline vi vi_load_bytes(const uint8_t *p) {
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+}
+
 static inline vf vf_load_f16(const uint16_t *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
 }

@@ -8,6 +8,7 @@
  *   vf_load_part(p, n, fill)    n < VF floats, the other lanes get fill; reads nothing beyond
  *   vf_store_part(p, v, n)      the first n < VF lanes; writes nothing beyond
  *   vf_load_f16(p)              VF binary16 values
+ *   vi_load_bytes(p)            VF bytes, each to a lane
  *   vf_fma(a, b, c)             a * b + c, rounded once
  *   vf_max(a, b), vf_min(a, b)  b when either is NaN
  *   vf_sum(v)                   the sum of the lanes, always in the same order
@@ -20,6 +21,7 @@
  * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
+ *   add_int8_at(sum, x, p)      the same with the one word at p for every lane
  * and one with a better way to multiply them MULTIPLY_BF16 and MULTIPLY_INT8, of vt_multiply_fn.
  *
  * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
@@ -355,60 +357,58 @@ INLINE void vi_store(void *words, vi v) {
     memcpy(words, &v, sizeof v);
 }
 
-/* VF bytes, each to a lane. */
-INLINE vi vi_load_bytes(const uint8_t *p) {
-    vu8 bytes;
-    memcpy(&bytes, p, sizeof bytes);
-    return __builtin_convertvector(bytes, vi);
-}
-
 /* Adds q times VF numbers, whose upper bits lie at `upper`. */
 INLINE vf add_fine(vf sum, const float *q, const uint8_t *upper, vi low) {
     vi number = (vi_load_bytes(upper) << 4 | low) - 2048;
     return vf_fma(vf_load(q), __builtin_convertvector(number, vf), sum);
 }
 
-static float fine_dot(const float *q, const uint8_t *row, size_t groups) {
+/* The two halves of a group are chains of their own, and so are two groups. */
+INLINE void add_group(const float *q, const uint8_t *row, vf *first, vf *second) {
     enum { HALF = VT_FINE_GROUP / 2 };
-    vf even[2] = {vf_set1(0), vf_set1(0)}, odd[2] = {vf_set1(0), vf_set1(0)};
-    for (size_t g = 0; g < groups; g++, row += VT_FINE_GROUP_BYTES, q += VT_FINE_GROUP) {
-        vf *sum = g % 2 ? odd : even;
-        for (size_t j = 0; j < HALF; j += VF) {
-            vi low = vi_load_bytes(row + VT_FINE_GROUP + j);
-            sum[0] = add_fine(sum[0], q + j, row + j, low & 15);
-            sum[1] = add_fine(sum[1], q + HALF + j, row + HALF + j, low >> 4);
-        }
+    for (size_t j = 0; j < HALF; j += VF) {
+        vi low = vi_load_bytes(row + VT_FINE_GROUP + j);
+        *first = add_fine(*first, q + j, row + j, low & 15);
+        *second = add_fine(*second, q + HALF + j, row + HALF + j, low >> 4);
     }
-    return vf_sum((even[0] + even[1]) + (odd[0] + odd[1]));
+}
+
+static float fine_dot(const float *q, const uint8_t *row, size_t groups) {
+    vf s0 = vf_set1(0), s1 = s0, s2 = s0, s3 = s0;
+    size_t g = 0;
+    for (; g + 2 <= groups; g += 2) {
+        const uint8_t *at = row + g * VT_FINE_GROUP_BYTES;
+        add_group(q + g * VT_FINE_GROUP, at, &s0, &s1);
+        add_group(q + (g + 1) * VT_FINE_GROUP, at + VT_FINE_GROUP_BYTES, &s2, &s3);
+    }
+    if (g < groups) {
+        add_group(q + g * VT_FINE_GROUP, row + g * VT_FINE_GROUP_BYTES, &s0, &s1);
+    }
+    return vf_sum((s0 + s1) + (s2 + s3));
 }
 
 /* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 #ifdef NATIVE_WORDS
-INLINE vf add_codes(vf sum, vi codes, vf numbers) {
-    return add_int8(sum, (vf)codes, numbers);
-}
+#define add_codes add_int8_at
 #else
 /* Codes are below 16, so that two products fit 16 bits. */
-INLINE vf add_codes(vf sum, vi codes, vf numbers) {
+INLINE vf add_codes(vf sum, vi codes, const void *numbers) {
     const vi ones = (vi){0} + 0x00010001;
-    return (vf)((vi)sum + vi_madd16(vi_madd8(codes, (vi)numbers), ones));
+    float word;
+    memcpy(&word, numbers, sizeof word);
+    return (vf)((vi)sum + vi_madd16(vi_madd8(codes, (vi)vf_set1(word)), ones));
 }
 #endif
 
 #define CODE_VECTORS (VT_CODE_ROWS / VF)
 
 /* Adds one word of each row to the sums of low halves and to those of high ones. */
-INLINE void add_code_word(const vt_code_query *q, const uint8_t *codes, size_t w, vf *low,
-                          vf *high) {
-    float numbers[2];
-    memcpy(numbers, q->numbers + 8 * w, sizeof numbers);
-    vf first = vf_set1(numbers[0]), second = vf_set1(numbers[1]);
-    codes += w * VT_CODE_ROWS * sizeof(uint32_t);
+INLINE void add_code_word(const int8_t *numbers, const uint8_t *codes, vf *low, vf *high) {
     for (size_t v = 0; v < CODE_VECTORS; v++) {
         vi word = vi_load(codes + v * sizeof word);
-        low[v] = add_codes(low[v], word & 0x0F0F0F0F, first);
-        high[v] = add_codes(high[v], (vi)((vu)word >> 4) & 0x0F0F0F0F, second);
+        low[v] = add_codes(low[v], word & 0x0F0F0F0F, numbers);
+        high[v] = add_codes(high[v], (vi)((vu)word >> 4) & 0x0F0F0F0F, numbers + 4);
     }
 }
 
@@ -420,15 +420,17 @@ static void code_scores(const vt_code_query *q, const vt_code_block *b, float *o
     for (size_t v = 0; v < CODE_VECTORS; v++) {
         low[0][v] = high[0][v] = low[1][v] = high[1][v] = vf_set1(0);
     }
+    const int8_t *numbers = q->numbers;
+    const uint8_t *codes = b->codes;
     size_t w = 0;
-    for (; w + 2 <= q->words; w += 2) {
-        __builtin_prefetch(b->codes + w * line + bytes, 0, 2);
-        __builtin_prefetch(b->codes + (w + 1) * line + bytes, 0, 2);
-        add_code_word(q, b->codes, w, low[0], high[0]);
-        add_code_word(q, b->codes, w + 1, low[1], high[1]);
+    for (; w + 2 <= q->words; w += 2, numbers += 16, codes += 2 * line) {
+        __builtin_prefetch(codes + bytes, 0, 2);
+        __builtin_prefetch(codes + bytes + line, 0, 2);
+        add_code_word(numbers, codes, low[0], high[0]);
+        add_code_word(numbers + 8, codes + line, low[1], high[1]);
     }
     if (w < q->words) {
-        add_code_word(q, b->codes, w, low[0], high[0]);
+        add_code_word(numbers, codes, low[0], high[0]);
     }
     for (size_t v = 0; v < CODE_VECTORS; v++) {
         vi whole = (vi)low[0][v] + (vi)high[0][v] + (vi)low[1][v] + (vi)high[1][v];

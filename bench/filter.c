@@ -28,6 +28,7 @@ static const char *const FILTERS[] = {
     "{\"ids\":[\"p1\",\"p500000\",\"p77\"]}",
     "{\"or\":[{\"category\":\"c7\"},{\"attributes.brand\":\"b2\"}]}",
     "{\"or\":[{\"category\":\"c7\"},{\"price_max\":2}]}",
+    "{\"price_max\":50,\"or\":[{\"category\":\"c7\"},{\"attributes.brand\":\"b2\"}]}",
     "{\"not\":{\"category\":\"c7\"}}",
     "{\"category\":\"c7\",\"not\":{\"attributes.colour\":[\"k1\",\"k2\"]}}",
 };

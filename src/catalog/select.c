@@ -23,8 +23,9 @@
 
 #include <math.h>
 
-/* Asking one slot costs about as much as marking this many: two lines of memory. */
-enum { ASK = 8, PRICES_ASK = 16 };
+/* Asking one slot costs about as much as marking this many: two or three lines of memory that are
+ * far apart, against a list's, which follow each other. */
+enum { ASK = 64, PRICES_ASK = 16 };
 
 typedef struct selector {
     const vt_columns *columns;
@@ -73,8 +74,8 @@ static void take_away(vt_bitset *b, const vt_bitset *other) {
 }
 
 static void copy(vt_bitset *b, const vt_bitset *other) {
-    for (size_t i = 0; i < words_of(b); i++)
-        b->words[i] = other->words[i];
+    if (words_of(b) > 0)
+        memcpy(b->words, other->words, words_of(b) * sizeof *b->words);
 }
 
 /* Writes a set that is whole. */
@@ -85,6 +86,10 @@ static void settle(const selector *s, rest *r) {
 }
 
 /* ---- clauses over posting lists --------------------------------------------------------- */
+
+static bool has_lists(const vt_clause *c) {
+    return c->kind == VT_CLAUSE_CATEGORY || c->kind == VT_CLAUSE_IDS || c->kind == VT_CLAUSE_TERM;
+}
 
 static vt_status find_list(selector *s, const vt_clause *c, const vt_value *v, wanted *w) {
     const vt_postings *p = &s->columns->categories;
@@ -283,28 +288,40 @@ static vt_status narrow_by_not(selector *s, const vt_clause *c, rest *r) {
 
 /* ---- conjunctions ----------------------------------------------------------------------- */
 
-static bool has_lists(const vt_clause *c) {
-    return c->kind == VT_CLAUSE_CATEGORY || c->kind == VT_CLAUSE_IDS || c->kind == VT_CLAUSE_TERM;
-}
+static vt_status bound_of(selector *s, const vt_clause *c, size_t *at_most);
 
-/* The clause with the fewest slots; f->n where none has lists. */
-static vt_status most_selective(selector *s, const vt_filter *f, size_t *first) {
-    size_t least = SIZE_MAX;
+/* The clause that leaves the fewest slots, by what its lists' lengths say; f->n where none does. */
+static vt_status most_selective(selector *s, const vt_filter *f, size_t *first, size_t *at_most) {
+    vt_status status = VT_OK;
     *first = f->n;
-    for (size_t i = 0; i < f->n; i++) {
-        wanted w;
-        vt_status status;
-        if (!has_lists(&f->clauses[i]))
-            continue;
-        status = find_lists(s, &f->clauses[i], &w);
-        if (status != VT_OK)
-            return status;
-        if (w.work < least) {
+    *at_most = s->columns->ids.n;
+    for (size_t i = 0; i < f->n && status == VT_OK; i++) {
+        size_t bound;
+        status = bound_of(s, &f->clauses[i], &bound);
+        if (status == VT_OK && bound < *at_most) {
             *first = i;
-            least = w.work;
+            *at_most = bound;
         }
     }
-    return VT_OK;
+    return status;
+}
+
+static vt_status bound_of(selector *s, const vt_clause *c, size_t *at_most) {
+    wanted w;
+    vt_status status = VT_OK;
+    *at_most = s->columns->ids.n;
+    if (has_lists(c)) {
+        status = find_lists(s, c, &w);
+        *at_most = w.work;
+    } else if (c->kind == VT_CLAUSE_OR) {
+        *at_most = 0;
+        for (size_t i = 0; i < c->n_filters && status == VT_OK; i++) {
+            size_t first, bound = 0;
+            status = most_selective(s, &c->filters[i], &first, &bound);
+            *at_most += bound;
+        }
+    }
+    return status;
 }
 
 static vt_status narrow_by(selector *s, const vt_clause *c, rest *r) {
@@ -340,8 +357,8 @@ static void narrow_by_all_prices(const selector *s, const vt_filter *f, rest *r)
 
 /* Leaves of r what f matches. */
 static vt_status narrow(selector *s, const vt_filter *f, rest *r) {
-    size_t first;
-    vt_status status = most_selective(s, f, &first);
+    size_t first, at_most;
+    vt_status status = most_selective(s, f, &first, &at_most);
     if (status == VT_OK && first < f->n)
         status = narrow_by(s, &f->clauses[first], r);
     for (size_t i = 0; i < f->n && status == VT_OK; i++)
@@ -350,7 +367,7 @@ static vt_status narrow(selector *s, const vt_filter *f, rest *r) {
     if (status == VT_OK)
         narrow_by_all_prices(s, f, r);
     for (size_t i = 0; i < f->n && status == VT_OK; i++)
-        if (!has_lists(&f->clauses[i]))
+        if (i != first && !has_lists(&f->clauses[i]))
             status = narrow_by(s, &f->clauses[i], r);
     return status;
 }

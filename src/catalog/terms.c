@@ -9,8 +9,6 @@
  * tell the two spellings above apart, which nobody who types a filter means to). */
 #include "catalog/terms.h"
 
-#include <math.h>
-
 bool vt_value_of(const json_t *v, vt_value *out) {
     *out = (vt_value){.type = VT_VALUE_NULL};
     switch (json_typeof(v)) {
@@ -50,13 +48,10 @@ bool vt_value_is_number(const vt_value *v) {
     return v->type == VT_VALUE_INT || v->type == VT_VALUE_REAL;
 }
 
-/* Exact, where a cast to double is not: a real that an int64 could hold has a fraction. */
+/* Exact though it rounds: a real that is no int64 has a fraction, so it is below 2^53 where doubles
+ * hold every integer, or it is beyond all of them. */
 static int integer_and_real(int64_t integer, double real) {
-    if (real >= 0x1p63)
-        return -1;
-    if (real < -0x1p63)
-        return 1;
-    return integer <= (int64_t)floor(real) ? -1 : 1;
+    return (double)integer <= real ? -1 : 1;
 }
 
 static int number_order(const vt_value *a, const vt_value *b) {

@@ -56,6 +56,8 @@ static void random_product(uint64_t *state, unsigned n, vt_product *p) {
     p->attributes = json_object();
     for (size_t i = below(state, 5); i > 0; i--)
         json_object_set_new(p->attributes, random_name(state), random_value(state, 1));
+    if (below(state, 10)) /* a list so long that a few products are rather asked than it is read */
+        json_object_set_new(p->attributes, "in_stock", json_true());
     p->price = below(state, 4) ? (double)below(state, 20) / 2 : NAN;
     snprintf(p->category, 1 + strlen(p->category), "%zu", below(state, 6));
     if (below(state, 3) == 0) /* few different vectors: ties */
@@ -138,6 +140,8 @@ static json_t *random_filter_at(uint64_t *state, unsigned depth) {
         json_object_set_new(f, "ids", random_ids(state));
     if (below(state, 2) == 0)
         add_random_attributes(state, f);
+    if (below(state, 4) == 0)
+        json_object_set_new(f, "attributes.in_stock", json_true());
     if (depth < 4 && below(state, 6) == 0)
         add_random_filters(state, f, "and", depth);
     if (depth < 4 && below(state, 3) == 0)
@@ -418,6 +422,48 @@ static void columns_stay_sound_through_changes(void **unused) {
     vt_columns_release(&c);
 }
 
+/* Every number of slots around the words of a bitset and the growth of the arrays. */
+static void columns_of_every_size_select(void **unused) {
+    static vt_product all[PRODUCTS];
+    vt_columns c;
+    vt_err err = {0};
+    uint64_t state = 9;
+    vt_filter *prices = filter_of("{\"price_min\":2,\"price_max\":6}");
+    vt_filter *others = filter_of("{\"not\":{\"price_min\":2,\"price_max\":6}}");
+    vt_columns_init(&c);
+    for (unsigned n = 0; n < 200; n++) {
+        uint32_t slot;
+        assert_int_equal(assert_selects(&c, all, prices) + assert_selects(&c, all, others), n);
+        random_product(&state, n, &all[n]);
+        assert_int_equal(vt_columns_put(&c, &all[n], n, &slot, &err), VT_OK);
+    }
+    for (unsigned n = 0; n < 200; n++)
+        vt_product_release(&all[n]);
+    vt_filter_close(prices);
+    vt_filter_close(others);
+    vt_columns_release(&c);
+}
+
+/* The key of a text whose name goes on where the range's ends, as long as a number's key would be.
+ */
+static void a_range_takes_no_other_attribute_for_a_number(void **unused) {
+    static vt_product all[PRODUCTS];
+    vt_columns c;
+    vt_err err = {0};
+    uint64_t state = 11;
+    uint32_t slot;
+    vt_filter *f = filter_of("{\"attributes.a\":{\"min\":-1e300}}");
+    vt_columns_init(&c);
+    random_product(&state, 0, &all[0]);
+    json_object_clear(all[0].attributes);
+    json_object_set_new(all[0].attributes, "a.34567", json_string("xy"));
+    assert_int_equal(vt_columns_put(&c, &all[0], 0, &slot, &err), VT_OK);
+    assert_int_equal(assert_selects(&c, all, f), 0);
+    vt_filter_close(f);
+    vt_product_release(&all[0]);
+    vt_columns_release(&c);
+}
+
 static void a_table_finds_what_was_put_in(void **unused) {
     enum { KEYS = 2000 };
     static bool there[KEYS];
@@ -453,6 +499,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_finds_what_was_put_in),
         cmocka_unit_test(filters_have_one_text),
+        cmocka_unit_test(columns_of_every_size_select),
+        cmocka_unit_test(a_range_takes_no_other_attribute_for_a_number),
         cmocka_unit_test(columns_stay_sound_through_changes),
         cmocka_unit_test(searches_equal_brute_force),
     };

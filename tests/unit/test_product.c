@@ -403,6 +403,10 @@ static void a_range_holds_numbers_exactly(void **state) {
     assert_matches("{\"attributes.a\":{\"min\":1e300}}", "{\"a\":9223372036854775807}", false);
     assert_matches("{\"attributes.a\":{\"min\":-1e300}}", "{\"a\":-9223372036854775808}", true);
     assert_matches("{\"attributes.a\":{\"min\":1e300}}", "{\"a\":2e300}", true);
+    assert_matches("{\"attributes.a\":{\"max\":9223372036854775808.0}}",
+                   "{\"a\":9223372036854775807}", true);
+    assert_matches("{\"attributes.a\":{\"min\":9223372036854775808.0}}",
+                   "{\"a\":9223372036854775807}", false);
 }
 
 static void filters_of_filters_match(void **state) {

@@ -1,11 +1,12 @@
 /* A filter -> the set of slots it selects: one bit a slot.
  *
- * A conjunction narrows one set clause by clause. Its most selective clause over posting lists
- * comes first: its lists are the set. Every other clause is then evaluated the cheaper of two ways:
- * by marking its lists in a second set and an AND (the lists' lengths, and slots / 64), or by
- * asking each slot that is left (a look at its category, its terms, its price). So `category and
- * in_stock` costs a category's length, not the length of what is in stock. A set that is still
- * whole is not written at all until something narrows it.
+ * A conjunction narrows one set clause by clause. The clause whose posting lists are shortest comes
+ * first: they are the set (an `or` counts as long as the shortest of each of its filters together).
+ * Every other clause is then evaluated the cheaper of two ways: by marking its lists in a second
+ * set and an AND (the lists' lengths, and slots / 64), or by asking each slot that is left (a look
+ * at its category, its terms, its price). So `category and in_stock` costs a category's length, not
+ * the length of what is in stock. A set that is still whole is not written until something narrows
+ * it.
  *
  * An `or` narrows a copy of the set for each of its filters and joins them; a `not` narrows a copy
  * and takes it away. Their filters see what the other clauses have left, never more.

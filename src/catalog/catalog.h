@@ -41,22 +41,30 @@ void vt_product_write(const vt_product *p, vt_json *w);
 
 /* ---- filter ----------------------------------------------------------------------------- */
 
-/* A conjunction: category is one of `categories`, price within [price_min, price_max], and each
- * attribute term holds. Products without a price match no price bound. A term "attributes.a.b": v
- * holds when the value at path a, b equals v (string, number, boolean or null), or, where the path
- * ends at an array, when one of its elements does. */
+/* Conditions that all hold:
+ *   category: "x" | ["x", "y"]      the category is (one of) these, at most 64
+ *   ids: ["x", "y"]                 the product's id is one of these, at most 1000
+ *   price_min: 1, price_max: 2      the price is within; no price is within no bound
+ *   attributes.a.b: v | [v, w]      the value at path a, b equals v (string, number, boolean or
+ *                                   null) or one of at most 64, or, where the path ends at an
+ *                                   array, one of its elements does
+ *   attributes.a.b: {min: 1, max: 2}   the same, for a number from min to max; one may be absent
+ *   and: [f, g], or: [f, g], not: f    filters, at most 8 levels and 256 conditions in all
+ * A condition on what a product does not have does not hold, and `not` holds exactly where its
+ * filter does not: {"not": {"price_max": 10}} matches products without a price too. */
 typedef struct vt_filter vt_filter;
 
-/* From a JSON object: {"category": "x" | ["x","y"], "price_min": 1, "price_max": 2,
- * "attributes.colour": "red"}. NULL or {} gives the filter that matches all. `at` is the JSON
- * pointer prefix for errors ("/filter"). E_INVALID names the member. */
+/* From a JSON object. NULL or {} gives the filter that matches all; a member that is null is not
+ * there, but for attributes. `at` is the JSON pointer prefix for errors ("/filter"). E_INVALID
+ * names the member ("/filter/or/1/price_min"). */
 vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out,
                               vt_err *err) VT_MUST_USE;
 void vt_filter_close(vt_filter *f);
-/* Adds the condition that the category is this one, to a filter that has none on it. E_NOMEM: the
- * filter is unchanged. */
+/* Adds the condition that the category is this one, to those that are there. E_NOMEM: the filter is
+ * unchanged. */
 vt_status vt_filter_add_category(vt_filter *f, const char *category, vt_err *err) VT_MUST_USE;
-/* The canonical text: equal filters give equal bytes, whatever the order they were written in. */
+/* The canonical text: filters that differ only in order, repetition, `and` in `and`, `or` in `or`,
+ * or one of these around a single filter give equal bytes. It reads back as the same filter. */
 void vt_filter_write(const vt_filter *f, vt_buf *out);
 /* The definition, evaluated on one product without any index: what tests compare against. */
 bool vt_filter_matches(const vt_filter *f, const vt_product *p);

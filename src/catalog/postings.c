@@ -114,11 +114,27 @@ void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot) {
         list_close(p, list);
 }
 
-void vt_postings_mark(const vt_postings *p, const char *key, size_t len, vt_bitset *b) {
+const vt_posting *vt_postings_find(const vt_postings *p, const char *key, size_t len,
+                                   uint32_t *list) {
     const vt_dict_entry *e = vt_dict_find(&p->dict, key, len);
-    const vt_posting *l = e ? &p->lists[e->value] : NULL;
-    for (size_t i = 0; l && i < l->n; i++)
-        vt_bitset_set(b, l->slots[i], true);
+    if (!e)
+        return NULL;
+    *list = e->value;
+    return &p->lists[e->value];
+}
+
+/* Bits of one word are gathered before it is written: bit by bit, a long list waits on each store
+ * for the one before. */
+void vt_posting_mark(const vt_posting *l, vt_bitset *b) {
+    for (size_t i = 0; i < l->n;) {
+        uint32_t word = l->slots[i] / 64;
+        uint64_t bits = 0;
+        do
+            bits |= (uint64_t)1 << l->slots[i] % 64;
+        while (++i < l->n && l->slots[i] / 64 == word);
+        assert(l->slots[i - 1] < b->n);
+        b->words[word] |= bits;
+    }
 }
 
 vt_status vt_postings_check(const vt_postings *p, vt_err *err) {

@@ -29,8 +29,11 @@ vt_status vt_postings_add(vt_postings *p, const char *key, size_t len, uint32_t 
                           uint32_t *list, bool *added, vt_err *err) VT_MUST_USE;
 /* Takes slot out of the list; the key goes with its last slot. Never fails. */
 void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot);
-/* Sets the bit of each slot that has the key. */
-void vt_postings_mark(const vt_postings *p, const char *key, size_t len, vt_bitset *b);
+/* NULL where no slot has the key. */
+const vt_posting *vt_postings_find(const vt_postings *p, const char *key, size_t len,
+                                   uint32_t *list);
+/* Sets the bit of each slot of a list. */
+void vt_posting_mark(const vt_posting *l, vt_bitset *b);
 vt_status vt_postings_check(const vt_postings *p, vt_err *err) VT_MUST_USE;
 
 #endif

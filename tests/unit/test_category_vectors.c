@@ -145,11 +145,17 @@ static void samples_are_products_in_their_share(void **state) {
 }
 
 static void a_filter_gets_a_category(void **state) {
-    static const char *const bare[] = {"{}", "{\"price_max\":40,\"attributes.colour\":\"c1\"}"};
+    static const char *const bare[] = {
+        "{}", "{\"price_max\":40,\"attributes.colour\":\"c1\"}",
+        "{\"or\":[{\"price_max\":40},{\"category\":\"category 1\"}]}",
+        "{\"and\":[{\"category\":\"category 1\"}]}", "{\"category\":[\"category 2\"]}"};
     static const char *const full[] = {
         "{\"category\":\"category 2\"}",
-        "{\"category\":\"category 2\",\"price_max\":40,\"attributes.colour\":\"c1\"}"};
-    for (size_t i = 0; i < 2; i++) {
+        "{\"category\":\"category 2\",\"price_max\":40,\"attributes.colour\":\"c1\"}",
+        "{\"category\":\"category 2\",\"or\":[{\"price_max\":40},{\"category\":\"category 1\"}]}",
+        "{\"and\":[{\"category\":\"category 1\"},{\"category\":\"category 2\"}]}",
+        "{\"category\":\"category 2\"}"};
+    for (size_t i = 0; i < sizeof bare / sizeof bare[0]; i++) {
         vt_filter *have = filter_of(bare[i]), *want = filter_of(full[i]);
         vt_buf a, b;
         vt_err err;

@@ -16,6 +16,7 @@
 
 #define SAMPLE_OF_CELL 32
 #define CELLS_OF_ROOT  2.0 /* cells: this times the square root of the rows */
+#define ROWS_MIN       4   /* there must be as many as cells */
 #define CATCH_UP       64  /* noted slots brought in by a step, and left for the end at most */
 
 enum phase { ASSIGN, FILL, CATCH };
@@ -80,9 +81,12 @@ static vt_status draw_sample(vt_rebuild *r, vt_err *err) {
 vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) {
     vt_status s = VT_OK;
     *out = NULL;
-    if (!vt_index_wants_cells(ix) || ix->noted) {
-        return vt_fail(err, VT_E_INVALID, "rebuild: %s",
-                       ix->noted ? "another one is open" : "the index is too small for cells");
+    if (ix->noted) {
+        return vt_fail(err, VT_E_INVALID, "rebuild: another one is open");
+    }
+    if (ix->live_count < ROWS_MIN || ix->dim < VT_CODED_DIM_MIN || ix->dim > VT_CODED_DIM_MAX) {
+        return vt_fail(err, VT_E_INVALID, "rebuild: no cells for %zu vectors of %zu dimensions",
+                       ix->live_count, ix->dim);
     }
     vt_rebuild *r = vt_alloc(1, sizeof *r);
     if (!r) {

@@ -158,6 +158,18 @@ static vt_status find_nearest(const vt_cells *c, const float *x, size_t *best, v
     return s;
 }
 
+/* Tells whether the slot was in one. */
+static bool leave_cell(vt_cells *c, uint32_t slot) {
+    if (slot >= c->slots || c->place[slot] == VT_NOWHERE) {
+        return false;
+    }
+    vt_cell *cell = &c->cells[c->place[slot]];
+    vt_cell_drop(cell, c->dim, vt_cell_find(cell, slot));
+    c->place[slot] = VT_NOWHERE;
+    c->rows--;
+    return true;
+}
+
 vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) {
     size_t best = 0;
     vt_code code;
@@ -170,7 +182,7 @@ vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) 
     if (s != VT_OK) {
         return s;
     }
-    vt_cells_remove(c, slot);
+    leave_cell(c, slot);
     vt_code_make(x, &cell->centre, c->dim, &code);
     vt_cell_write(cell, c->dim, cell->n++, slot, &code);
     c->place[slot] = (uint32_t)best;
@@ -180,14 +192,7 @@ vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) 
 }
 
 void vt_cells_remove(vt_cells *c, uint32_t slot) {
-    if (slot >= c->slots || c->place[slot] == VT_NOWHERE) {
-        return;
-    }
-    vt_cell *cell = &c->cells[c->place[slot]];
-    vt_cell_drop(cell, c->dim, vt_cell_find(cell, slot));
-    c->place[slot] = VT_NOWHERE;
-    c->rows--;
-    c->changed++;
+    c->changed += leave_cell(c, slot);
 }
 
 /* ---- check ------------------------------------------------------------------------------ */

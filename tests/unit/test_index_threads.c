@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #define DIM       64
-#define SLOTS     6000
+#define SLOTS     2000
 #define CLUSTERS  40
 #define K         10
-#define SEARCHERS 3
+#define SEARCHERS 2
 #define QUERIES   16
 
 typedef struct shop {
@@ -66,8 +66,8 @@ static void *writer(void *ctx) {
     uint64_t state = 7;
     while (!atomic_load(&s->over)) {
         change_one(s, below(&state, SLOTS), below(&state, 3));
-        if (below(&state, 50) == 0) {
-            usleep(1000);
+        if (below(&state, 10) == 0) { /* a writer that never rests lets nobody read */
+            usleep(2000);
         }
     }
     return NULL;

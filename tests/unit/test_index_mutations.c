@@ -46,7 +46,9 @@ vt_status __wrap_vt_snapshot_add(vt_snapshot_writer *w, const void *bytes, size_
     section *s = &written->sections[written->n - 1];
     s->bytes = realloc(s->bytes, s->n + n + 1);
     assert_non_null(s->bytes);
-    memcpy(s->bytes + s->n, bytes, n);
+    if (n > 0) {
+        memcpy(s->bytes + s->n, bytes, n);
+    }
     s->n += n;
     return VT_OK;
 }
@@ -75,7 +77,9 @@ static uint8_t *page_aligned(const uint8_t *bytes, size_t n, size_t room) {
     void *copy;
     assert_int_equal(posix_memalign(&copy, 4096, room + (room == 0)), 0);
     memset(copy, 0, room);
-    memcpy(copy, bytes, n < room ? n : room);
+    if (n > 0) {
+        memcpy(copy, bytes, n < room ? n : room);
+    }
     return copy;
 }
 
@@ -205,7 +209,9 @@ static void repeat_bytes(section *s) {
 static void set_bytes(section *s) {
     size_t at = somewhere(s, 4), n = 1 + random_below(300);
     n = at + n <= s->n ? n : s->n - (at < s->n ? at : s->n);
-    memset(s->bytes + (at < s->n ? at : 0), random_below(2) ? 0xFF : 0, n);
+    if (n > 0) {
+        memset(s->bytes + at, random_below(2) ? 0xFF : 0, n);
+    }
 }
 
 static void resize(section *s) {
@@ -362,7 +368,7 @@ static void live_on(vt_index *ix, vt_bitset *keep, const world *w, bool rebuild)
         vt_bitset_set(keep, slot, put);
     }
     ok(vt_index_check(ix, &err), &err);
-    if (rebuild) {
+    if (rebuild && vt_index_count(ix) >= 4) {
         make_cells(ix, NULL);
     }
     check_rows(ix, keep);

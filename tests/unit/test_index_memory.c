@@ -3,6 +3,8 @@
  * there is memory again. The linker sends the allocations of base through the wrappers below. */
 #include "index_support.h"
 
+#include <unistd.h>
+
 #define DIM   64
 #define N     300
 #define K     10
@@ -41,6 +43,7 @@ typedef struct shop {
     shelf s;
     float *words;
     uint32_t next; /* slot */
+    char path[64]; /* of its file */
 } shop;
 
 static void shop_open(shop *s, bool cells) {
@@ -186,6 +189,54 @@ static vt_status tune_by_rows(shop *s, vt_err *err) {
         status = vt_tuning_learn(t, s->s.ix, NULL, &more, err);
     }
     vt_tuning_close(t);
+    return status;
+}
+
+static const vt_snapshot_key nobody = {.database_id = "database"};
+
+/* Failures are for what the index does with the file; the file has tests of its own. */
+static vt_status save(shop *s, vt_err *err) {
+    vt_snapshot_writer *w;
+    vt_status status = VT_OK;
+    uint64_t state = 0;
+    bool more = true;
+    int left = allocations_left;
+    allocations_left = -1;
+    ok(vt_snapshot_begin(s->path, &nobody, &w, err), err);
+    allocations_left = left;
+    while (status == VT_OK && more) {
+        status = vt_index_save(s->s.ix, w, &state, &more, err);
+    }
+    left = allocations_left;
+    allocations_left = -1;
+    if (status == VT_OK) {
+        ok(vt_snapshot_commit(w, err), err);
+    }
+    vt_snapshot_close(w);
+    allocations_left = left;
+    return status;
+}
+
+static vt_status load(shop *s, vt_err *err) {
+    vt_snapshot *snapshot;
+    vt_index *ix;
+    uint64_t seq;
+    int left = allocations_left;
+    allocations_left = -1;
+    ok(vt_snapshot_open(s->path, nobody.database_id, &nobody.model, NULL, &snapshot, &seq, err),
+       err);
+    allocations_left = left;
+    vt_status status = vt_index_load(snapshot, DIM, &s->s.live, &ix, err);
+    left = allocations_left;
+    allocations_left = -1;
+    assert_true((status == VT_OK) == (ix != NULL));
+    if (status == VT_OK) {
+        ok(vt_index_check(ix, err), err);
+        assert_int_equal(vt_index_count(ix), vt_index_count(s->s.ix));
+    }
+    vt_index_close(ix);
+    vt_snapshot_release(snapshot);
+    allocations_left = left;
     return status;
 }
 
@@ -362,6 +413,26 @@ static void test_changes_beside_a_rebuild(void **unused) {
     shop_close(&s);
 }
 
+static void test_file(void **unused) {
+    (void)unused;
+    for (int cells = 0; cells < 2; cells++) {
+        shop s;
+        vt_err err;
+        char folder[] = "/tmp/vitrine-test-XXXXXX";
+        shop_open(&s, cells);
+        if (cells) {
+            ok(tune(&s, &err), &err);
+        }
+        assert_non_null(mkdtemp(folder));
+        (void)snprintf(s.path, sizeof s.path, "%s/index", folder);
+        fail_each(&s, save);
+        assert_true(fail_each(&s, load) >= 2);
+        assert_int_equal(unlink(s.path), 0);
+        assert_int_equal(rmdir(folder), 0);
+        shop_close(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
@@ -373,6 +444,7 @@ int main(void) {
         cmocka_unit_test(test_changes_without_memory),
         cmocka_unit_test(test_finish),
         cmocka_unit_test(test_changes_beside_a_rebuild),
+        cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

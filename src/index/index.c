@@ -16,6 +16,8 @@
 #include <math.h>
 
 #define MAX_DIM    65536
+#define SQUARES_OFF  5e-3f /* of a row's squared length, at most, in an index that is whole */
+#define ROUNDED_MOST 4e-3f /* the same when it is put: vectors are of length 1 +- 1e-3 */
 #define CELLS_FROM 16384 /* live slots: below, scoring all takes less than a millisecond */
 
 vt_status vt_index_open(size_t dim, vt_index **out, vt_err *err) {
@@ -103,12 +105,25 @@ static void note(vt_index *ix, size_t slot) {
     }
 }
 
+/* Rounds x[padded] to row[row_bytes] and to what is read of it again. A vector that the rotation does
+ * not even out, which somebody would have to look for, comes out too long: it is made of length 1, as
+ * vt_index_check wants every row to be. */
+static float round_row(const vt_index *ix, float *x, uint8_t *row) {
+    float step = vt_fine_encode(&ix->fine, x, row);
+    vt_fine_decode(&ix->fine, row, step, x);
+    float squares = vt_vec_dot(x, x, ix->dim);
+    if (fabsf(squares - 1) > ROUNDED_MOST) {
+        step /= sqrtf(squares);
+        vt_fine_decode(&ix->fine, row, step, x);
+    }
+    return step;
+}
+
 /* row[row_bytes] behind x[padded]. Codes are made from the row as it was rounded, so that they can
  * be made again from it. */
 static vt_status put_row(vt_index *ix, uint32_t slot, float *x, uint8_t *row, vt_err *err) {
-    float step = vt_fine_encode(&ix->fine, x, row);
+    float step = round_row(ix, x, row);
     if (ix->cells) {
-        vt_fine_decode(&ix->fine, row, step, x);
         vt_status s = vt_cells_put(ix->cells, slot, x, err);
         if (s != VT_OK) {
             return s;
@@ -208,7 +223,7 @@ static vt_status check_slot(const vt_index *ix, size_t slot, float *x, vt_err *e
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but has no block", slot);
     }
     vt_fine_read(&ix->fine, slot, x);
-    if (!(fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= 5e-3f)) {
+    if (!(fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= SQUARES_OFF)) {
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but not of length 1", slot);
     }
     if (c && (slot >= c->slots || c->place[slot] == VT_NOWHERE)) {

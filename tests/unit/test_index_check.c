@@ -116,12 +116,44 @@ static void test_places(void **unused) {
     shelf_close(&s);
 }
 
+/* The worst there is to round: one coordinate that makes steps large, and all others halfway
+ * between two, behind a rotation that is no secret. What can be put is whole when it is there. */
+static void test_whatever_was_put(void **unused) {
+    (void)unused;
+    static const size_t dims[] = {64, 512, 770, 4096};
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        size_t dim = dims[d];
+        const float most = 0.8f, rest = sqrtf((1 - most * most) / (float)(dim - 1));
+        const float step = most / 2047, halfway = (floorf(rest / step) + 0.49f) * step;
+        vt_index *ix;
+        vt_err err;
+        ok(vt_index_open(dim, &ix, &err), &err);
+        float *v = vt_alloc(dim, sizeof *v);
+        assert_non_null(v);
+        for (size_t i = 0; i < dim; i++) {
+            v[i] = i == 0 ? most : i % 2 ? halfway : -halfway;
+        }
+        assert_true(vt_vec_normalize(v, dim) > 0);
+        vt_rotation_undo(ix->rotation, v);
+        for (uint32_t slot = 0; slot < 8; slot++) {
+            ok(vt_index_put(ix, slot, v, &err), &err);
+            ok(vt_index_check(ix, &err), &err);
+        }
+        make_cells(ix, NULL);
+        ok(vt_index_put(ix, 3, v, &err), &err);
+        ok(vt_index_check(ix, &err), &err);
+        free(v);
+        vt_index_close(ix);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_whatever_was_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,18 @@ static vt_status find_nearest(const vt_cells *c, const float *x, size_t *best, v
     return s;
 }
 
+/* Tells whether the slot was in one. */
+static bool leave_cell(vt_cells *c, uint32_t slot) {
+    if (slot >= c->slots || c->place[slot] == VT_NOWHERE) {
+        return false;
+    }
+    vt_cell *cell = &c->cells[c->place[slot]];
+    vt_cell_drop(cell, c->dim, vt_cell_find(cell, slot));
+    c->place[slot] = VT_NOWHERE;
+    c->rows--;
+    return true;
+}
+
 vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) {
     size_t best = 0;
     vt_code code;
@@ -170,7 +182,7 @@ vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) 
     if (s != VT_OK) {
         return s;
     }
-    vt_cells_remove(c, slot);
+    leave_cell(c, slot);
     vt_code_make(x, &cell->centre, c->dim, &code);
     vt_cell_write(cell, c->dim, cell->n++, slot, &code);
     c->place[slot] = (uint32_t)best;
@@ -180,41 +192,39 @@ vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) 
 }
 
 void vt_cells_remove(vt_cells *c, uint32_t slot) {
-    if (slot >= c->slots || c->place[slot] == VT_NOWHERE) {
-        return;
-    }
-    vt_cell *cell = &c->cells[c->place[slot]];
-    vt_cell_drop(cell, c->dim, vt_cell_find(cell, slot));
-    c->place[slot] = VT_NOWHERE;
-    c->rows--;
-    c->changed++;
+    c->changed += leave_cell(c, slot);
 }
 
 /* ---- check ------------------------------------------------------------------------------ */
 
-static vt_status check_cell(const vt_cells *c, size_t i, vt_err *err) {
+/* seen: a bit for every slot that a cell before this one, or a row before, has held. */
+static vt_status check_cell(const vt_cells *c, size_t i, vt_bitset *seen, vt_err *err) {
     const vt_cell *cell = &c->cells[i];
     if (cell->n > cell->cap) {
         return vt_fail(err, VT_E_CORRUPT, "cell %zu: %zu rows do not fit %zu", i, cell->n,
                        cell->cap);
     }
     for (size_t r = 0; r < cell->n; r++) {
-        if (cell->slots[r] >= c->slots || c->place[cell->slots[r]] != i) {
+        uint32_t slot = cell->slots[r];
+        if (slot >= c->slots || c->place[slot] != i) {
             return vt_fail(err, VT_E_CORRUPT, "cell %zu holds slot %u, whose place is elsewhere", i,
-                           cell->slots[r]);
+                           slot);
         }
-        if (vt_cell_find(cell, cell->slots[r]) != r) {
-            return vt_fail(err, VT_E_CORRUPT, "cell %zu holds slot %u twice", i, cell->slots[r]);
+        if (vt_bitset_get(seen, slot)) {
+            return vt_fail(err, VT_E_CORRUPT, "cell %zu holds slot %u twice", i, slot);
         }
+        vt_bitset_set(seen, slot, true);
     }
     return VT_OK;
 }
 
 vt_status vt_cells_check(const vt_cells *c, vt_err *err) {
     size_t held = 0, placed = 0;
-    vt_status s = VT_OK;
+    vt_bitset seen;
+    vt_bitset_init(&seen);
+    vt_status s = vt_bitset_resize(&seen, c->slots, err);
     for (size_t i = 0; s == VT_OK && i < c->n; i++) {
-        s = check_cell(c, i, err);
+        s = check_cell(c, i, &seen, err);
         held += c->cells[i].n;
     }
     for (size_t i = 0; i < c->slots; i++) {
@@ -224,5 +234,6 @@ vt_status vt_cells_check(const vt_cells *c, vt_err *err) {
         s = vt_fail(err, VT_E_CORRUPT, "cells hold %zu rows, %zu have a place, %zu are counted",
                     held, placed, c->rows);
     }
+    vt_bitset_release(&seen);
     return s;
 }

@@ -16,6 +16,8 @@
 #include <math.h>
 
 #define MAX_DIM    65536
+#define SQUARES_OFF  5e-3f /* of a row's squared length, at most, in an index that is whole */
+#define ROUNDED_MOST 4e-3f /* the same when it is put: vectors are of length 1 +- 1e-3 */
 #define CELLS_FROM 16384 /* live slots: below, scoring all takes less than a millisecond */
 
 vt_status vt_index_open(size_t dim, vt_index **out, vt_err *err) {
@@ -103,12 +105,25 @@ static void note(vt_index *ix, size_t slot) {
     }
 }
 
+/* Rounds x[padded] to row[row_bytes] and to what is read of it again. A vector that the rotation does
+ * not even out, which somebody would have to look for, comes out too long: it is made of length 1, as
+ * vt_index_check wants every row to be. */
+static float round_row(const vt_index *ix, float *x, uint8_t *row) {
+    float step = vt_fine_encode(&ix->fine, x, row);
+    vt_fine_decode(&ix->fine, row, step, x);
+    float squares = vt_vec_dot(x, x, ix->dim);
+    if (fabsf(squares - 1) > ROUNDED_MOST) {
+        step /= sqrtf(squares);
+        vt_fine_decode(&ix->fine, row, step, x);
+    }
+    return step;
+}
+
 /* row[row_bytes] behind x[padded]. Codes are made from the row as it was rounded, so that they can
  * be made again from it. */
 static vt_status put_row(vt_index *ix, uint32_t slot, float *x, uint8_t *row, vt_err *err) {
-    float step = vt_fine_encode(&ix->fine, x, row);
+    float step = round_row(ix, x, row);
     if (ix->cells) {
-        vt_fine_decode(&ix->fine, row, step, x);
         vt_status s = vt_cells_put(ix->cells, slot, x, err);
         if (s != VT_OK) {
             return s;
@@ -180,35 +195,41 @@ bool vt_index_wants_cells(const vt_index *ix) {
 
 /* ---- check ------------------------------------------------------------------------------ */
 
-static vt_status check_code(const vt_index *ix, size_t slot, const float *x, vt_err *err) {
-    const vt_cells *c = ix->cells;
+/* Row by row of the cells, and not slot by slot: a slot would have to be looked for in its cell, and
+ * where many products have one picture that cell is large. */
+static vt_status check_codes(const vt_index *ix, size_t cell, float *x, vt_err *err) {
+    const vt_cell *c = &ix->cells->cells[cell];
     vt_code code;
-    if (slot >= c->slots || c->place[slot] == VT_NOWHERE) {
-        return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but in no cell", slot);
-    }
-    const vt_cell *cell = &c->cells[c->place[slot]];
-    size_t i = vt_cell_find(cell, (uint32_t)slot);
-    vt_code_make(x, &cell->centre, ix->dim, &code);
-    if (i == cell->n || !vt_cell_holds(cell, ix->dim, i, &code)) {
-        return vt_fail(err, VT_E_CORRUPT, "slot %zu: the code is not that of the row", slot);
+    for (size_t i = 0; i < c->n; i++) {
+        if (!vt_bitset_get(&ix->live, c->slots[i])) {
+            return vt_fail(err, VT_E_CORRUPT, "slot %u is not live but in a cell", c->slots[i]);
+        }
+        vt_fine_read(&ix->fine, c->slots[i], x);
+        vt_code_make(x, &c->centre, ix->dim, &code);
+        if (!vt_cell_holds(c, ix->dim, i, &code)) {
+            return vt_fail(err, VT_E_CORRUPT, "slot %u: the code is not that of the row",
+                           c->slots[i]);
+        }
     }
     return VT_OK;
 }
 
 static vt_status check_slot(const vt_index *ix, size_t slot, float *x, vt_err *err) {
+    const vt_cells *c = ix->cells;
     if (!vt_bitset_get(&ix->live, slot)) {
-        bool placed = ix->cells && slot < ix->cells->slots && ix->cells->place[slot] != VT_NOWHERE;
-        return placed ? vt_fail(err, VT_E_CORRUPT, "slot %zu is not live but in a cell", slot)
-                      : VT_OK;
+        return VT_OK;
     }
     if (slot / ix->fine.block_rows >= ix->fine.n_blocks) {
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but has no block", slot);
     }
     vt_fine_read(&ix->fine, slot, x);
-    if (!(fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= 5e-3f)) {
+    if (!(fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= SQUARES_OFF)) {
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but not of length 1", slot);
     }
-    return ix->cells ? check_code(ix, slot, x, err) : VT_OK;
+    if (c && (slot >= c->slots || c->place[slot] == VT_NOWHERE)) {
+        return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but in no cell", slot);
+    }
+    return VT_OK;
 }
 
 vt_status vt_index_check(const vt_index *ix, vt_err *err) {
@@ -226,6 +247,9 @@ vt_status vt_index_check(const vt_index *ix, vt_err *err) {
     }
     for (size_t slot = 0; s == VT_OK && slot < ix->live.n; slot++) {
         s = check_slot(ix, slot, x, err);
+    }
+    for (size_t cell = 0; s == VT_OK && ix->cells && cell < ix->cells->n; cell++) {
+        s = check_codes(ix, cell, x, err);
     }
     free(x);
     return s;

@@ -126,6 +126,7 @@ typedef struct vt_rebuild vt_rebuild;
 
 /* There are no cells yet where they would pay, or the collection has changed by half since. */
 bool vt_index_rebuild_due(const vt_index *ix);
+/* E_INVALID: another one is open; fewer than 4 live slots; dim not in 64..4096. */
 vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) VT_MUST_USE;

@@ -16,7 +16,8 @@
 
 #define SAMPLE_OF_CELL 32
 #define CELLS_OF_ROOT  2.0 /* cells: this times the square root of the rows */
-#define CATCH_UP       64  /* noted slots brought in by a step, and left for the end at most */
+#define ROWS_MIN       4   /* there must be as many as cells */
+#define CATCH_UP       64  /* noted slots left for the end, unless they come faster than they go */
 
 enum phase { ASSIGN, FILL, CATCH };
 
@@ -31,6 +32,7 @@ struct vt_rebuild {
     vt_bitset noted;
     enum phase phase;
     size_t next;  /* slot */
+    size_t behind; /* slots noted when the last step of catching up began */
     size_t slots; /* those below are moved slot by slot, others are noted when they are put */
     float *rows;  /* [VT_ASSIGN_ROWS][padded] */
 };
@@ -80,9 +82,12 @@ static vt_status draw_sample(vt_rebuild *r, vt_err *err) {
 vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) {
     vt_status s = VT_OK;
     *out = NULL;
-    if (!vt_index_wants_cells(ix) || ix->noted) {
-        return vt_fail(err, VT_E_INVALID, "rebuild: %s",
-                       ix->noted ? "another one is open" : "the index is too small for cells");
+    if (ix->noted) {
+        return vt_fail(err, VT_E_INVALID, "rebuild: another one is open");
+    }
+    if (ix->live_count < ROWS_MIN || ix->dim < VT_CODED_DIM_MIN || ix->dim > VT_CODED_DIM_MAX) {
+        return vt_fail(err, VT_E_INVALID, "rebuild: no cells for %zu vectors of %zu dimensions",
+                       ix->live_count, ix->dim);
     }
     vt_rebuild *r = vt_alloc(1, sizeof *r);
     if (!r) {
@@ -90,6 +95,7 @@ vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) {
     }
     r->ix = ix;
     r->slots = ix->live.n;
+    r->behind = SIZE_MAX;
     r->n_cells = (size_t)(CELLS_OF_ROOT * sqrt((double)ix->live_count));
     r->n_sample = r->n_cells * SAMPLE_OF_CELL;
     r->n_sample = r->n_sample < ix->live_count ? r->n_sample : ix->live_count;
@@ -271,13 +277,21 @@ static vt_status catch_up(vt_rebuild *r, size_t most, vt_err *err) {
     return s;
 }
 
+/* There is more to do as long as each step is less behind than the one before: where changes come
+ * faster than they are brought in, going on would never end. */
+static vt_status catch_up_some(vt_rebuild *r, bool *more, vt_err *err) {
+    size_t behind = vt_bitset_count(&r->noted);
+    vt_status s = catch_up(r, VT_ASSIGN_ROWS, err);
+    *more = behind < r->behind && vt_bitset_count(&r->noted) > CATCH_UP;
+    r->behind = behind;
+    return s;
+}
+
 vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) {
     vt_status s = VT_OK;
     *more = true;
     if (r->phase == CATCH) {
-        s = catch_up(r, CATCH_UP, err);
-        *more = vt_bitset_count(&r->noted) > CATCH_UP;
-        return s;
+        return catch_up_some(r, more, err);
     }
     if (r->phase == ASSIGN) {
         assign_some(r, pool);

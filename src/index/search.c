@@ -30,7 +30,7 @@
 
 typedef struct part {
     vt_topk top;
-    size_t matches, estimated, scored;
+    size_t estimated, scored; /* matches of the filter */
     struct pending {
         float plausible;
         uint32_t slot;
@@ -162,12 +162,11 @@ static void look_at_block(const search *s, const vt_cell *cell, const vt_code_qu
                           part *p) {
     float scores[VT_CODE_ROWS];
     uint32_t bits = block_matches(s, cell, row), reached = 0;
-    p->matches += (unsigned)__builtin_popcount(bits);
+    p->estimated += (unsigned)__builtin_popcount(bits);
     if (!bits) {
         return;
     }
     vt_cell_scores(cell, q, row, scores);
-    p->estimated += VT_CODE_ROWS;
     score_pending(s, p);
     float floor = vt_topk_floor(&p->top);
     for (size_t i = 0; i < VT_CODE_ROWS; i++) {
@@ -286,10 +285,10 @@ static size_t choose_parts(double ns, const vt_pool *pool) {
     return worth < 1 ? 1 : worth < (double)threads ? (size_t)worth : threads;
 }
 
-static size_t total_matches(const search *s, size_t threads) {
+static size_t total_estimated(const search *s, size_t threads) {
     size_t n = 0;
     for (size_t i = 0; i < threads; i++) {
-        n += s->parts[i].matches;
+        n += s->parts[i].estimated;
     }
     return n;
 }
@@ -301,7 +300,7 @@ static vt_status search_cells(search *s, vt_pool *pool, vt_err *err) {
         double rows = (double)take_cells(s, seen);
         s->n_parts = choose_parts(rows * ESTIMATE_NS, pool);
         vt_pool_for(pool, s->n_parts, 1, look_at_cells, s);
-        seen = total_matches(s, vt_pool_threads(pool));
+        seen = total_estimated(s, vt_pool_threads(pool));
     }
     s->plan.cells_probed = s->ix->cells->n - s->left;
     return status;

@@ -27,7 +27,7 @@
 #define CAUTION    0.2f  /* of what is missing to a recall of 1, what is aimed for is this much higher */
 #define LEAST      16    /* queries */
 #define OWN_SAMPLE 256
-#define FACTOR_MAX 64.0f
+#define FACTOR_MAX ((float)BINS) /* makes all of the least that can be needed */
 
 const float vt_learnt_depths[VT_DEPTHS] = {10, 100, DEEPEST};
 const float vt_learnt_levels[VT_LEVELS] = {0.8f, 0.9f, 0.95f, 0.98f, 0.99f, 0.995f, 0.999f, 1};
@@ -92,12 +92,13 @@ vt_status vt_tuning_open(const vt_index *ix, vt_query_kind kind, const float *qu
                          vt_tuning **out, vt_err *err) {
     const vt_cells *c = ix->cells;
     *out = NULL;
-    n = queries ? n : OWN_SAMPLE;
-    if (!c || kind == VT_QUERY_VECTOR || n < LEAST) {
+    n = queries || kind != VT_QUERY_IMAGE ? n : OWN_SAMPLE;
+    if (!c || kind == VT_QUERY_VECTOR || n < LEAST || (!queries && kind != VT_QUERY_IMAGE)) {
         return vt_fail(err, VT_E_INVALID, "learning: %s",
-                       !c          ? "there are no cells"
-                       : n < LEAST ? "fewer than 16 queries"
-                                   : "only of images and texts");
+                       !c                        ? "there are no cells"
+                       : kind == VT_QUERY_VECTOR ? "only of images and texts"
+                       : n < LEAST               ? "fewer than 16 queries"
+                                                 : "no row is a sample of texts");
     }
     vt_tuning *t = vt_alloc(1, sizeof *t);
     if (!t) {

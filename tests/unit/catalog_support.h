@@ -139,6 +139,12 @@ static inline vt_put_result put_made(vt_catalog *c, unsigned n, unsigned version
     return result;
 }
 
+static inline vt_status search_all(vt_catalog *c, const float *v, const vt_filter *f, size_t k,
+                                   vt_catalog_hit **hits, size_t *n, vt_err *err) {
+    vt_catalog_query q = {.vector = v, .filter = f, .k = k, .kind = VT_QUERY_VECTOR};
+    return vt_catalog_search(c, &q, hits, n, NULL, err);
+}
+
 /* Does what only someone with the file open beside us could. */
 static inline void run_sql(const char *dir, const char *sql) {
     sqlite3 *db;

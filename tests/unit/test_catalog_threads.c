@@ -95,7 +95,7 @@ static void search_once(shared *s, uint64_t *state) {
     vt_filter *f =
         below(state, 2) ? filter_of("{\"category\":[\"category 1\",\"category 2\"]}") : NULL;
     random_vector(state, v, DIM);
-    expect(s, vt_catalog_search(s->c, v, f, k, &hits, &n, &err) == VT_OK);
+    expect(s, search_all(s->c, v, f, k, &hits, &n, &err) == VT_OK);
     expect(s, f ? n >= (k < 12 ? k : 12) : n == k); /* 12 of the steady ones match */
     for (size_t i = 0; i < n; i++) {
         expect(s, is_whole(&hits[i].product, v, hits[i].score));

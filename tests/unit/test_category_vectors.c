@@ -104,14 +104,6 @@ static void a_catalogue_without_categories_has_none(void **state) {
     vt_catalog_close(c);
 }
 
-/* As near as the index keeps a vector. */
-static bool is_near(const float *a, const float *b) {
-    double squares = 0;
-    for (size_t d = 0; d < DIM; d++)
-        squares += (double)(a[d] - b[d]) * (double)(a[d] - b[d]);
-    return squares < 1e-6;
-}
-
 /* The product number of a sample, or PRODUCTS. */
 static unsigned product_of(const float *sample, uint32_t category) {
     for (unsigned n = category + 1; n < PRODUCTS; n += 5) {

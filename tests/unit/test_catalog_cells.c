@@ -271,6 +271,7 @@ static void change_some(vt_catalog *c) {
             assert_int_equal(vt_catalog_delete(c, p->id, &err), VT_OK);
             vt_product_release(p);
         } else {
+            vt_product_release(p);
             clustered_product(p, n, 1);
             assert_int_equal(put_ok(c, p), VT_PUT_UPDATED);
         }

@@ -25,7 +25,7 @@
 #include "catalog/reader.h"
 #include "catalog/writer.h"
 
-enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32 };
+enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32, SPARE_MIN = 8 };
 
 struct vt_catalog {
     vt_lock lock; /* of the data folder */
@@ -267,25 +267,64 @@ static size_t order(vt_found *found, size_t n) {
     return n;
 }
 
-/* One scan and its rows. *whole is false when something found was changed in between. */
+/* The index's scores are off by up to VT_INDEX_ERROR, so the k best by them are not quite the k
+ * best. Who belongs to these but lies behind the k-th has a score that close to its, and of such
+ * there are few: scores next to the k-th of a million lie a thousandth apart at k = 10; at k = 1000
+ * they lie a hundred times closer, hence a share of k. Only where more products than that have one
+ * vector (a picture for many variants) can these fill the spare places and hide a better one. */
+static size_t spare_of(size_t k) {
+    return k / 8 > SPARE_MIN ? k / 8 : SPARE_MIN;
+}
+
+/* Whether nothing that was not found can belong among the k best of the n that were, in order: its
+ * rounded score is at most the least found. */
+static bool settled(const vt_catalog *c, const vt_catalog_query *q, size_t spare,
+                    const vt_found *found, size_t n) {
+    float error = c->dim < 64 ? VT_INDEX_ERROR * 64 / (float)c->dim : VT_INDEX_ERROR;
+    float least = 1;
+    if (n <= q->k || n - q->k < spare) /* nothing was left out */
+        return true;
+    for (size_t i = 0; i < n; i++)
+        least = fminf(least, found[i].rounded);
+    return least + error < found[q->k - 1].score;
+}
+
+/* Finds, scores and orders; *n of *found have a score. Looks further until the k best are certain
+ * where that was wished: below, it would cost a second search where variants share a picture, for
+ * an order that nobody can tell from the true one. */
+static vt_status find(vt_catalog *c, vt_reader *reader, const vt_catalog_query *q, vt_found **found,
+                      size_t *n, vt_plan *plan, bool *whole, vt_err *err) {
+    vt_status s = VT_OK;
+    *whole = true;
+    for (size_t spare = spare_of(q->k), all;; spare *= 4) {
+        free(*found);
+        s = vt_memory_search(c->memory, q, spare, found, &all, plan, err);
+        if (s == VT_OK)
+            s = vt_reader_score(reader, q->vector, *found, all, err);
+        if (s != VT_OK)
+            return s;
+        *n = order(*found, all);
+        *whole = *n == all;
+        if (!*whole || q->recall < 1 || settled(c, q, spare, *found, all))
+            return VT_OK;
+    }
+}
+
+/* One search and its rows. *whole is false when something found was changed in between. */
 static vt_status search_once(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
                              size_t *n_hits, vt_plan *plan, bool *whole, vt_err *err) {
     vt_found *found = NULL;
     vt_reader *reader = NULL;
-    size_t n = 0, scored;
+    size_t n = 0;
     vt_status s;
     *hits = NULL;
     *n_hits = 0;
     s = vt_readers_pin(c->readers, &reader, err);
     if (s == VT_OK)
-        s = vt_memory_search(c->memory, q, &found, &n, plan, err);
-    if (s == VT_OK)
-        s = vt_reader_score(reader, q->vector, found, n, err);
+        s = find(c, reader, q, &found, &n, plan, whole, err);
     if (s != VT_OK)
         goto done;
-    scored = order(found, n);
-    *whole = scored == n;
-    n = scored < q->k ? scored : q->k;
+    n = n < q->k ? n : q->k;
     *hits = vt_alloc(n, sizeof **hits);
     s = *hits ? vt_reader_hits(reader, found, n, *hits, n_hits, err)
               : vt_fail_nomem(err, n * sizeof **hits);

@@ -21,10 +21,7 @@
 
 #include "catalog/means.h"
 
-enum {
-    RUN = 16, /* changes applied at a time */
-    SPARE_MIN = 8,
-};
+enum { RUN = 16 }; /* changes applied at a time */
 
 vt_status vt_memory_open(size_t dim, vt_pool *pool, vt_memory **out, vt_err *err) {
     vt_memory *m = vt_alloc(1, sizeof *m);
@@ -132,18 +129,6 @@ uint64_t vt_memory_indexed(void *memory, const char *id) {
 
 /* ---- search ----------------------------------------------------------------------------- */
 
-/* The index's scores are off by up to VT_INDEX_ERROR, so the k best by them are not quite the k
- * best. Who belongs to these but lies behind the k-th has a score that close to its, and of such
- * there are few: scores next to the k-th of a million lie a thousandth apart at k = 10; at k = 1000
- * they lie a hundred times closer, hence a share of k. */
-static size_t with_spare(size_t k, size_t count) {
-    size_t spare;
-    if (k >= count)
-        return count;
-    spare = k / 8 > SPARE_MIN ? k / 8 : SPARE_MIN;
-    return spare < count - k ? k + spare : count;
-}
-
 /* Under the read lock. hits has room for q.k. */
 static vt_status scan(vt_memory *m, vt_index_query q, const vt_filter *filter, vt_hit *hits,
                       size_t *n, vt_plan *plan, vt_err *err) {
@@ -174,15 +159,17 @@ static void describe_hits(vt_memory *m, vt_hit *hits, size_t n, vt_found *found)
         qsort_r(hits, n, sizeof *hits, by_id, &m->columns);
     for (size_t i = 0; i < n; i++) {
         const vt_column_slot *at = &m->columns.slots[hits[i].slot];
-        found[i] = (vt_found){.row = at->row, .seq = at->seq, .place = (uint32_t)i};
+        found[i] = (vt_found){
+            .row = at->row, .seq = at->seq, .place = (uint32_t)i, .rounded = hits[i].score};
     }
 }
 
-static vt_status search(vt_memory *m, const vt_catalog_query *query, vt_found **found,
+static vt_status search(vt_memory *m, const vt_catalog_query *query, size_t spare, vt_found **found,
                         size_t *n_found, vt_plan *plan, vt_err *err) {
+    size_t count = vt_index_count(m->index), k = query->k < count ? query->k : count;
     vt_index_query q = {
         .vector = query->vector,
-        .k = with_spare(query->k, vt_index_count(m->index)),
+        .k = spare < count - k ? k + spare : count,
         .tie = vt_columns_tie,
         .tie_ctx = &m->columns,
         .kind = query->kind,
@@ -201,7 +188,7 @@ static vt_status search(vt_memory *m, const vt_catalog_query *query, vt_found **
     return s;
 }
 
-vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, vt_found **found,
+vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, size_t spare, vt_found **found,
                            size_t *n_found, vt_plan *plan, vt_err *err) {
     vt_status s;
     *found = NULL;
@@ -209,7 +196,7 @@ vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, vt_found **f
     if (plan) /* what it is in an empty catalogue */
         *plan = (vt_plan){.kind = q->kind, .recall = q->recall > 0 ? q->recall : VT_RECALL_DEFAULT};
     pthread_rwlock_rdlock(&m->lock);
-    s = search(m, q, found, n_found, plan, err);
+    s = search(m, q, spare, found, n_found, plan, err);
     pthread_rwlock_unlock(&m->lock);
     if (s != VT_OK) {
         free(*found);

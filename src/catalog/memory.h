@@ -30,10 +30,10 @@ void vt_memory_start(vt_memory *m, uint64_t generation);
 void vt_memory_apply(void *memory, vt_write *const *writes, size_t n, uint64_t generation);
 uint64_t vt_memory_indexed(void *memory, const char *id);
 
-/* Those that the query's k best are among, in order of product id and without scores: the index's
- * are rounded, so these are some more than k. *found is malloc'ed.
- * plan may be NULL. */
-vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, vt_found **found,
+/* The best by the index's rounded scores, `spare` more than the query's k, in order of product id;
+ * exact scores are not filled in. *found is malloc'ed, min(k + spare, matches) long. plan may be
+ * NULL. */
+vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, size_t spare, vt_found **found,
                            size_t *n_found, vt_plan *plan, vt_err *err) VT_MUST_USE;
 
 typedef struct vt_category_count {

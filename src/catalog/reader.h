@@ -25,6 +25,7 @@ typedef struct vt_found { /* what a search knows of a hit before it reads it */
     int64_t row;
     uint64_t seq;
     uint32_t place; /* among what was found, in order of product id: what decides ties */
+    float rounded;  /* the index's score */
     float score;    /* see vt_reader_score */
 } vt_found;
 

@@ -151,9 +151,10 @@ static inline vt_put_result put_made(vt_catalog *c, unsigned n, unsigned version
     return result;
 }
 
+/* Exactly the k best. */
 static inline vt_status search_all(vt_catalog *c, const float *v, const vt_filter *f, size_t k,
                                    vt_catalog_hit **hits, size_t *n, vt_err *err) {
-    vt_catalog_query q = {.vector = v, .filter = f, .k = k, .kind = VT_QUERY_VECTOR};
+    vt_catalog_query q = {.vector = v, .filter = f, .k = k, .kind = VT_QUERY_VECTOR, .recall = 1};
     return vt_catalog_search(c, &q, hits, n, NULL, err);
 }
 

@@ -290,8 +290,8 @@ static void *search_heavily(void *arg) {
         vt_err err;
         size_t n;
         random_vector(&state, v, DIM);
-        expect(&h->s, vt_memory_search(h->m, &q, &found, &n, &plan, &err) == VT_OK);
-        expect(&h->s, n > q.k);
+        expect(&h->s, vt_memory_search(h->m, &q, 8, &found, &n, &plan, &err) == VT_OK);
+        expect(&h->s, n == q.k + 8);
         for (size_t i = 0; i < n; i++)
             expect(&h->s, found[i].seq <= vt_memory_generation(h->m));
         free(found);

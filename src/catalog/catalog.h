@@ -129,12 +129,15 @@ typedef struct vt_catalog_query {
     const vt_filter *filter; /* NULL: all products */
     size_t k;                /* 1.. */
     vt_query_kind kind;
-    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT */
+    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT. 1: exactly the k best; below,
+                   * one may be missed for another whose score is less by no more than the index's
+                   * rounding (VT_INDEX_ERROR), also where every match was looked at */
 } vt_catalog_query;
 
-/* The k best products for the query among those that match, best first, ties by id. Scores are those
- * of the stored vectors, exactly. *hits is malloc'ed, min(k, matches) long; the caller releases each
- * product and frees it (vt_catalog_hits_release). plan, where not NULL, tells how it was found. */
+/* The k best products for the query among those that match, best first, ties by id. Scores are
+ * those of the stored vectors, exactly. *hits is malloc'ed, min(k, matches) long; the caller
+ * releases each product and frees it (vt_catalog_hits_release). plan, where not NULL, tells how it
+ * was found. */
 vt_status vt_catalog_search(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
                             size_t *n_hits, vt_plan *plan, vt_err *err) VT_MUST_USE;
 void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n);
@@ -156,8 +159,8 @@ vt_status vt_catalog_learn(vt_catalog *c, vt_query_kind kind, const float *queri
                            vt_stopped_fn stopped, void *ctx, bool *done, vt_err *err) VT_MUST_USE;
 float vt_catalog_fraction(vt_catalog *c, vt_query_kind kind, float recall); /* vt_index_fraction */
 void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor);
-/* Changes since the last snapshot, and writing one where `force` or where they are many: atomically,
- * the one before is kept as index.snapshot.old until a start has read the new one. */
+/* Changes since the last snapshot, and writing one where `force` or where they are many:
+ * atomically, the one before is kept as index.snapshot.old until a start has read the new one. */
 vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
                           vt_err *err) VT_MUST_USE;
 
@@ -172,9 +175,9 @@ typedef struct vt_catalog_stats {
     double load_seconds;  /* what open took to read products and vectors, or the snapshot */
     double index_seconds; /* and to build columns and index, or to bring in what is newer */
     bool from_snapshot;
-    uint64_t snapshot_seq;  /* of the snapshot on disk; 0: none */
-    size_t replayed;        /* changes brought in at open that were newer than the snapshot */
-    size_t cells;           /* of the index; 0: every search is exact */
+    uint64_t snapshot_seq; /* of the snapshot on disk; 0: none */
+    size_t replayed;       /* changes brought in at open that were newer than the snapshot */
+    size_t cells;          /* of the index; 0: every search is exact */
     vt_index_bytes index_bytes;
 } vt_catalog_stats;
 

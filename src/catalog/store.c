@@ -273,7 +273,7 @@ static vt_status write_row(vt_store *s, vt_product *p, const vt_product *old, vt
     vt_status status;
     p->updated_at = vt_wall_ms();
     p->created_at = old ? old->created_at : p->updated_at;
-    p->seq = ++s->seq;
+    p->seq = out->seq = ++s->seq;
     status = vt_row_bind(stmt, p, s->meta.dim, &s->text, err);
     if (status == VT_OK)
         status = vt_sql_run(stmt, "write a product", err);
@@ -335,7 +335,7 @@ static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err 
     if (status != VT_OK)
         return status;
     sqlite3_bind_int64(delete, 1, out->row); /* cannot fail */
-    s->seq++; /* a deletion is a change too: generations and counters see it */
+    out->seq = ++s->seq; /* a deletion is a change too: generations and counters see it */
     out->changed = true;
     return vt_sql_run(delete, "delete a product", err);
 }

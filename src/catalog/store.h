@@ -22,6 +22,7 @@ vt_status vt_store_load(vt_store *s, vt_load_fn fn, void *ctx, vt_err *err) VT_M
 
 typedef struct vt_stored { /* what a put or a delete did */
     int64_t row;
+    uint64_t seq; /* of the change; 0: none */
     vt_put_result result;
     bool changed;
 } vt_stored;

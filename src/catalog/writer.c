@@ -103,6 +103,7 @@ static void write_one(vt_writer *w, vt_write *write) {
     else
         write->status = vt_store_delete(w->o.store, write->id, &stored, write->err);
     write->row = stored.row;
+    write->seq = stored.seq;
     write->result = stored.result;
     write->changed = stored.changed;
 }

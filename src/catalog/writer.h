@@ -12,11 +12,12 @@ typedef struct vt_write {
     vt_status status; /* filled from here on */
     vt_put_result result;
     int64_t row;
+    uint64_t seq; /* of the change; rises along a group */
     bool changed;
 } vt_write;
 
 /* Called from the writer's thread after a commit, with the group in order: makes memory follow.
- * May fail single writes. */
+ * May fail single writes. seq: of the commit. */
 typedef void (*vt_apply_fn)(void *ctx, vt_write *const *writes, size_t n, uint64_t seq);
 /* The seq under which memory has product id; 0: it does not. Called from the writer's thread. */
 typedef uint64_t (*vt_indexed_fn)(void *ctx, const char *id);

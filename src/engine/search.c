@@ -51,6 +51,13 @@ static void write_hits(const vt_query *q, const vt_detection *d, const vt_catalo
     vt_json_close(&w, ']');
 }
 
+static vt_status search_catalogue(vt_engine *e, const vt_query *q, const float *vector,
+                                  vt_catalog_hit **hits, size_t *n, vt_err *err) {
+    const vt_catalog_query asked = {
+        .vector = vector, .filter = q->filter, .k = q->top_k, .kind = VT_QUERY_VECTOR};
+    return vt_catalog_search(e->catalog, &asked, hits, n, NULL, err);
+}
+
 /* vt_compute_fn: the part of a search that the cache saves. */
 static vt_status compute(void *ctx, vt_buf *out, vt_err *err) {
     const computation *c = ctx;
@@ -66,7 +73,7 @@ static vt_status compute(void *ctx, vt_buf *out, vt_err *err) {
     if (s == VT_OK)
         s = detect(c->e, c->q, vector, &d, err);
     if (s == VT_OK)
-        s = vt_catalog_search(c->e->catalog, vector, c->q->filter, c->q->top_k, &hits, &n, err);
+        s = search_catalogue(c->e, c->q, vector, &hits, &n, err);
     vt_pool_leave(c->e->pool);
     if (s == VT_OK)
         write_hits(c->q, &d, hits, n, out);

@@ -42,6 +42,7 @@ void vt_index_close(vt_index *ix);
 size_t vt_index_dim(const vt_index *ix);
 size_t vt_index_count(const vt_index *ix); /* live slots */
 size_t vt_index_slots(const vt_index *ix); /* highest slot ever put, plus one */
+size_t vt_index_cells(const vt_index *ix); /* 0: none made yet */
 
 typedef struct vt_index_bytes {
     size_t rows;  /* 12 bits a dimension */

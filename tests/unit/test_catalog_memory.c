@@ -81,7 +81,7 @@ static size_t count_found(vt_catalog *c, const vt_product *p) {
     vt_catalog_hit *hits;
     vt_err err = {0};
     size_t n, found = 0;
-    assert_int_equal(vt_catalog_search(c, p->embedding, NULL, 1000, &hits, &n, &err), VT_OK);
+    assert_int_equal(search_all(c, p->embedding, NULL, 1000, &hits, &n, &err), VT_OK);
     for (size_t i = 0; i < n; i++)
         found += strcmp(hits[i].product.id, p->id) == 0;
     vt_catalog_hits_release(hits, n);

@@ -72,7 +72,7 @@ static void assert_means(vt_catalog *c) {
         assert_string_equal(v.names[k - 1], name);
         assert_int_equal(v.products[k - 1], expected_mean(k, mean));
         for (size_t d = 0; d < DIM; d++)
-            assert_float_equal(v.means[(k - 1) * DIM + d], mean[d], 1e-6);
+            assert_float_equal(v.means[(k - 1) * DIM + d], mean[d], 1e-3);
     }
     vt_category_vectors_release(&v);
 }
@@ -109,7 +109,7 @@ static unsigned product_of(const float *sample, uint32_t category) {
     for (unsigned n = category + 1; n < PRODUCTS; n += 5) {
         vt_product p;
         product_make(&p, n, n % 2 == 0);
-        bool same = !is_deleted(n) && memcmp(sample, p.embedding, DIM * sizeof *sample) == 0;
+        bool same = !is_deleted(n) && is_near(sample, p.embedding);
         vt_product_release(&p);
         if (same)
             return n;

@@ -293,7 +293,7 @@ static void assert_search(vt_catalog *c, const vt_product *all, const float *v, 
     size_t matches = brute_search(all, v, f, expected), n;
     vt_catalog_hit *hits;
     vt_err err = {0};
-    assert_int_equal(vt_catalog_search(c, v, f, k, &hits, &n, &err), VT_OK);
+    assert_int_equal(search_all(c, v, f, k, &hits, &n, &err), VT_OK);
     assert_int_equal(n, k < matches ? k : matches);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(hits[i].product.id, expected[i].p->id);

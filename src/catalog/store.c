@@ -55,12 +55,6 @@ static const char *const SQL[STMT_COUNT] = {
     [STMT_FORGOTTEN] = "UPDATE meta SET changes_from = ?1",
 };
 
-/* Every product that was changed, once, as it is now: all NULL where it is gone. */
-static const char REPLAY[] = "SELECT " VT_ROW_COLUMNS_INDEXED ", embedding, changed "
-                             "FROM (SELECT DISTINCT id AS changed FROM change WHERE seq > ?1) "
-                             "LEFT JOIN product ON product.id = changed";
-enum { REPLAY_ID = 13 };
-
 struct vt_store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT];
@@ -188,8 +182,8 @@ uint64_t vt_store_seq(const vt_store *s) {
     return s->meta.seq;
 }
 
-uint64_t vt_store_changes_from(const vt_store *s) {
-    return s->meta.changes_from;
+vt_truth vt_store_truth(const vt_store *s) {
+    return (vt_truth){.db = s->db, .meta = &s->meta};
 }
 
 /* ---- load ------------------------------------------------------------------------------- */
@@ -215,38 +209,6 @@ vt_status vt_store_load(vt_store *s, vt_load_fn fn, void *ctx, vt_err *err) {
             break;
     }
 done:
-    vt_product_release(&p);
-    sqlite3_finalize(stmt);
-    return status;
-}
-
-static vt_status replay_one(vt_store *s, sqlite3_stmt *stmt, vt_product *p, vt_replay_fn fn,
-                            void *ctx, vt_err *err) {
-    int64_t row = 0;
-    const char *id = (const char *)sqlite3_column_text(stmt, REPLAY_ID);
-    vt_status status = VT_OK;
-    if (!id)
-        return vt_fail_nomem(err, VT_PRODUCT_ID_MAX);
-    if (sqlite3_column_type(stmt, 0) == SQLITE_NULL)
-        return fn(ctx, id, 0, NULL, err);
-    status = vt_row_read(stmt, s->meta.dim, &row, p, err);
-    return status == VT_OK ? fn(ctx, p->id, row, p, err) : status;
-}
-
-vt_status vt_store_replay(vt_store *s, uint64_t since, vt_replay_fn fn, void *ctx, vt_err *err) {
-    sqlite3_stmt *stmt = NULL;
-    vt_product p;
-    bool more = true;
-    vt_status status = vt_sql_prepare(s->db, REPLAY, &stmt, err);
-    vt_product_init(&p);
-    if (status == VT_OK)
-        sqlite3_bind_int64(stmt, 1, (sqlite3_int64)since); /* cannot fail */
-    while (status == VT_OK) {
-        status = vt_sql_step(stmt, "read what has changed", &more, err);
-        if (status != VT_OK || !more)
-            break;
-        status = replay_one(s, stmt, &p, fn, ctx, err);
-    }
     vt_product_release(&p);
     sqlite3_finalize(stmt);
     return status;
@@ -327,10 +289,10 @@ static vt_status find(vt_store *s, const char *id, int64_t *row, vt_product *old
 
 /* The next change number, noted with whom it is of. The commit writes the counter even if no row
  * follows, so that no number is ever given twice. */
-static vt_status number_change(vt_store *s, const char *id, vt_err *err) {
+static vt_status number_change(vt_store *s, const char *id, vt_stored *out, vt_err *err) {
     sqlite3_stmt *stmt = s->stmts[STMT_CHANGE];
     vt_status status;
-    s->seq++;
+    out->seq = ++s->seq;
     sqlite3_bind_int64(stmt, 1, (sqlite3_int64)s->seq); /* cannot fail */
     if (sqlite3_bind_text(stmt, 2, id, -1, SQLITE_STATIC) != SQLITE_OK) {
         status = vt_sql_fail(s->db, "note a change", err);
@@ -348,7 +310,7 @@ static vt_status write_row(vt_store *s, vt_product *p, const vt_product *old, vt
     vt_status status;
     p->updated_at = vt_wall_ms();
     p->created_at = old ? old->created_at : p->updated_at;
-    status = number_change(s, p->id, err);
+    status = number_change(s, p->id, out, err);
     if (status != VT_OK)
         return status;
     p->seq = out->seq = s->seq;
@@ -412,7 +374,7 @@ static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err 
         status = vt_fail(err, VT_E_NOT_FOUND, "there is no product \"%.255s\"", id);
     if (status != VT_OK)
         return status;
-    status = number_change(s, id, err); /* a deletion is a change too: generations see it */
+    status = number_change(s, id, out, err); /* a deletion is a change too: generations see it */
     if (status != VT_OK)
         return status;
     sqlite3_bind_int64(delete, 1, out->row); /* cannot fail */

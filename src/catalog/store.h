@@ -2,6 +2,7 @@
 #ifndef VT_CATALOG_STORE_H
 #define VT_CATALOG_STORE_H
 
+#include "catalog/changes.h"
 #include "catalog/product.h"
 #include "catalog/schema.h"
 
@@ -14,19 +15,13 @@ vt_status vt_store_open(const char *path, const char *vfs, const vt_meta *meta, 
 /* Moves the log into the file. Readers must be closed before. */
 void vt_store_close(vt_store *s);
 const char *vt_store_database_id(const vt_store *s);
-uint64_t vt_store_seq(const vt_store *s);          /* of the last commit */
-uint64_t vt_store_changes_from(const vt_store *s); /* see vt_meta */
+uint64_t vt_store_seq(const vt_store *s); /* of the last commit */
+/* For the opener's thread, before the writer runs. */
+vt_truth vt_store_truth(const vt_store *s);
 
 /* Called with each product as vt_row_read leaves it, without name, description and image_url. */
 typedef vt_status (*vt_load_fn)(void *ctx, int64_t row, const vt_product *p, vt_err *err);
 vt_status vt_store_load(vt_store *s, vt_load_fn fn, void *ctx, vt_err *err) VT_MUST_USE;
-
-/* Called once with the id of each product changed after `since`, which is not below
- * vt_store_changes_from: with its row as it is now, or NULL where it is gone. */
-typedef vt_status (*vt_replay_fn)(void *ctx, const char *id, int64_t row, const vt_product *p,
-                                  vt_err *err);
-vt_status vt_store_replay(vt_store *s, uint64_t since, vt_replay_fn fn, void *ctx,
-                          vt_err *err) VT_MUST_USE;
 
 typedef struct vt_stored { /* what a put or a delete did */
     int64_t row;

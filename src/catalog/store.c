@@ -313,7 +313,7 @@ static vt_status write_row(vt_store *s, vt_product *p, const vt_product *old, vt
     status = number_change(s, p->id, out, err);
     if (status != VT_OK)
         return status;
-    p->seq = out->seq = s->seq;
+    p->seq = s->seq;
     status = vt_row_bind(stmt, p, s->meta.dim, &s->text, err);
     if (status == VT_OK)
         status = vt_sql_run(stmt, "write a product", err);
@@ -378,7 +378,6 @@ static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err 
     if (status != VT_OK)
         return status;
     sqlite3_bind_int64(delete, 1, out->row); /* cannot fail */
-    out->seq = s->seq;
     out->changed = true;
     return vt_sql_run(delete, "delete a product", err);
 }

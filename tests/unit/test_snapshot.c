@@ -109,6 +109,12 @@ static vt_buf bytes_of(const char *path) {
     return b;
 }
 
+/* A new file: writing over one that was cut to nothing makes the kernel bring it to the disk. */
+static void put_file(const char *path, const void *bytes, size_t n) {
+    (void)unlink(path);
+    write_file(path, bytes, n);
+}
+
 /* ---- what is written ---------------------------------------------------------------------- */
 
 static void what_was_added_is_found(void **state) {
@@ -188,11 +194,11 @@ static void what_is_given_up_leaves_nothing(void **state) {
 
 static void what_a_killed_process_left_is_removed(void **state) {
     const fixture *f = *state;
-    write_file(f->part, "torn", 4);
+    put_file(f->part, "torn", 4);
     vt_snapshot_sweep(f->path);
     assert_int_equal(access(f->part, F_OK), -1);
     vt_snapshot_sweep(f->path);
-    write_file(f->part, "torn", 4);
+    put_file(f->part, "torn", 4);
     write_small(f, 1);
     assert_int_equal(access(f->part, F_OK), -1);
 }
@@ -256,7 +262,7 @@ static void another_database_or_model(void **state) {
                      VT_E_MISMATCH);
     assert_non_null(strstr(err.text, ID));
     assert_int_equal(vt_snapshot_open(f->dir, ID, &model, NULL, &s, &seq, &err), VT_E_IO);
-    write_file(f->path, "", 0);
+    put_file(f->path, "", 0);
     assert_int_equal(open_it(f, NULL, &s, &seq, &err), VT_E_CORRUPT);
 }
 
@@ -269,8 +275,7 @@ static void every_cut_is_refused(void **state) {
         vt_snapshot *s;
         vt_err err = {0};
         uint64_t seq;
-        assert_int_equal(truncate(f->path, 0), 0);
-        write_file(f->path, good.data, n);
+        put_file(f->path, good.data, n);
         assert_int_equal(open_it(f, NULL, &s, &seq, &err), VT_E_CORRUPT);
         assert_null(s);
         assert_true(err.text[0] != 0);
@@ -292,7 +297,7 @@ static void every_changed_bit_is_refused(void **state) {
         uint64_t seq;
         vt_status status;
         good.data[at] ^= (char)bit;
-        write_file(f->path, good.data, good.len);
+        put_file(f->path, good.data, good.len);
         status = open_it(f, NULL, &s, &seq, &err);
         if (status != VT_E_CORRUPT)
             fail_msg("bit %u of byte %zu: %d", bit, at, status);
@@ -310,7 +315,7 @@ static void a_longer_file_is_refused(void **state) {
     write_small(f, 1);
     b = bytes_of(f->path);
     vt_buf_append(&b, "", 1);
-    write_file(f->path, b.data, b.len);
+    put_file(f->path, b.data, b.len);
     assert_int_equal(open_it(f, NULL, &s, &seq, &err), VT_E_CORRUPT);
     vt_buf_release(&b);
 }
@@ -324,7 +329,7 @@ static void assert_refused(const fixture *f, const uint8_t *bytes, size_t n, vt_
     uint8_t *sealed = malloc(n);
     memcpy(sealed, bytes, n);
     snapshot_seal(sealed, n);
-    write_file(f->path, sealed, n);
+    put_file(f->path, sealed, n);
     assert_int_equal(open_it(f, NULL, &s, &seq, &err), wanted);
     assert_null(s);
     free(sealed);
@@ -393,7 +398,7 @@ static void anything_with_right_checksums(void **state) {
         if (round % 8 == 0)
             n -= below(&random, n);
         snapshot_seal(bytes, n);
-        write_file(f->path, bytes, n);
+        put_file(f->path, bytes, n);
         if (open_it(f, NULL, &s, &seq, &err) == VT_OK) {
             for (unsigned i = 0; i < 4; i++) {
                 char name[16];

@@ -9,11 +9,12 @@
  * Nothing is frozen while this is written: each slice is of another moment. What makes it one state
  * is the number S, noted before the first byte of the snapshot, and the order. A slot that is
  * touched after S is from then on either free or has a number above S. seqs is written last, so a
- * slot that has a number up to S there was not touched from the first section to the last, and all
- * of them, the index's too, hold the same product of it. Posting lists likewise: one that such a
- * slot is in has kept its key. Every other slot is left out at load, whatever its torn parts say,
- * and its product comes from the log of changes. Were the index written after the columns, it could
- * lack a slot that they have, or have another product's vector in it.
+ * slot that has a number up to S there had not been touched until then: all sections, the index's
+ * too, hold the same product of it. Posting lists likewise: one that such a slot is in has kept its
+ * key. Every other slot is left out at load, whatever its torn parts say. (What has changed after
+ * its number was written is here as it was before: the log of changes has it as well as all else
+ * after S, and is replayed over this.) Were the index written after the columns, it could lack a
+ * slot that they have, or have another product's vector in it.
  *
  * Posting lists are not saved: they follow from the slots, and are made at their exact length, in
  * ascending order, in one pass. Ids are hashed anew, as the table's seed is of the process.
@@ -137,7 +138,7 @@ vt_status vt_columns_save(const vt_columns *c, vt_snapshot_writer *w, vt_saving 
     end = n - state->at < SLICE ? n : state->at + SLICE;
     if (state->at == 0)
         s = vt_snapshot_section(w, part->name, err);
-    if (s == VT_OK)
+    if (s == VT_OK && n > 0) /* without slots there are no arrays */
         s = part->save(c, state->at, end, w, err);
     state->at = end;
     if (end == n) {
@@ -221,7 +222,7 @@ static bool next_key(const char **at, const char *end, key *out) {
 
 static vt_status read_keys(const loader *l, const char *name, keys *out, vt_err *err) {
     size_t bytes = 0, cap = 0;
-    const char *at = vt_snapshot_find(l->snapshot, name, &bytes), *end = at + bytes;
+    const char *at = vt_snapshot_find(l->snapshot, name, &bytes), *end = at ? at + bytes : NULL;
     vt_status s = at ? VT_OK : vt_fail(err, VT_E_CORRUPT, "the snapshot has no \"%s\"", name);
     while (s == VT_OK && at < end) {
         s = vt_array_grow(&out->all, &cap, out->n + 1, sizeof *out->all, err);

@@ -292,10 +292,10 @@ static void *change_on(void *arg) {
         char id[32];
         vt_err err;
         snprintf(id, sizeof id, "product-%05u", n);
-        if (below(&random, 3) == 0)
-            (void)vt_catalog_delete(w->c, id, &err);
-        else
+        if (below(&random, 3) > 0)
             put_some(w->c, n, 1 + (unsigned)below(&random, 8), ++w->rounds);
+        else if (vt_catalog_delete(w->c, id, &err) == VT_E_IO)
+            return w;
     }
     return NULL;
 }
@@ -518,8 +518,7 @@ static void die_saving(const char *dir, int rename, bool before) {
         renames_left = rename;
         die_before = before;
         put_some(c, 40, 10, 50);
-        (void)vt_catalog_save(c, true, NULL, NULL, &done, &err);
-        _exit(2);
+        _exit(vt_catalog_save(c, true, NULL, NULL, &done, &err) == VT_OK ? 2 : 3);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));

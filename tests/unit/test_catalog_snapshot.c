@@ -182,6 +182,7 @@ static char *answers(vt_catalog *c) {
     vt_buf b;
     uint64_t random = 42;
     vt_buf_init(&b, 1 << 22);
+    vt_buf_puts(&b, "\n");
     for (size_t i = 0; i < QUERIES; i++) {
         float v[DIM];
         vt_filter *f = filter_of(filters[i % 3]);
@@ -276,6 +277,29 @@ static void changes_since_are_brought_in(void **state) {
     put_made(c, 5, 99);
     vt_catalog_close(c);
     assert_same_as_full(*state, 1);
+}
+
+/* Where VT_KEEP_SNAPSHOTS names a folder they are left there: fuzz/make_seeds_snapshot.py. */
+static void a_few_products(void **state) {
+    const char *keep = getenv("VT_KEEP_SNAPSHOTS");
+    vt_catalog *c = catalog_open(*state);
+    for (unsigned n = 1; n < 50; n = 3 * n + 2) {
+        char name[32];
+        vt_buf b;
+        put_some(c, 0, n, n);
+        if (n > 1)
+            delete_made(c, n / 2);
+        save(c);
+        vt_catalog_close(c);
+        assert_same_as_full(*state, 0);
+        b = read_bytes(*state, "index.snapshot");
+        snprintf(name, sizeof name, "snapshot_%u", n);
+        if (keep)
+            write_bytes(keep, name, b.data, b.len);
+        vt_buf_release(&b);
+        c = catalog_open(*state);
+    }
+    vt_catalog_close(c);
 }
 
 typedef struct changer {
@@ -735,6 +759,7 @@ int main(void) {
         TEST(a_start_from_a_snapshot),
         TEST(an_empty_catalogue_needs_none),
         TEST(changes_since_are_brought_in),
+        TEST(a_few_products),
         TEST(products_change_while_it_is_written),
         TEST(one_that_is_stopped_leaves_the_old_one),
         TEST(the_old_one_goes_once_the_new_is_proven),

@@ -184,7 +184,7 @@ static vt_status check_snapshot(checker *k, const char *name, vt_err *err) {
     const vt_restoring from = {.truth = {.db = k->db, .meta = &k->meta}};
     char *path = vt_path_join(k->dir, name);
     vt_memory *memory = NULL;
-    vt_restored told;
+    vt_restored told = {0};
     vt_status s = path ? vt_snapshot_restore(path, &from, &memory, &told, err)
                        : vt_fail_nomem(err, strlen(k->dir));
     if (s == VT_OK)

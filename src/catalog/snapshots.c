@@ -229,7 +229,7 @@ static bool is_due(const vt_snapshots *s, const vt_keeping *k, size_t products) 
         return true;
     if (products < PRODUCTS_MIN || changes == 0 || (s->failed && waited < PAUSE_S))
         return false;
-    return changes > many || waited > PAUSE_S + (double)(products / PRODUCTS_A_S);
+    return changes > many || waited > PAUSE_S + (double)products / PRODUCTS_A_S;
 }
 
 /* *more stays true where it was stopped. */

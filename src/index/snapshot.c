@@ -94,12 +94,11 @@ struct vt_snapshot_writer {
 };
 
 static char *part_of(const char *path) {
-    vt_buf name;
-    vt_buf_init(&name, 1 << 16);
-    vt_buf_printf(&name, "%s.part", path);
-    if (name.failed != VT_OK)
-        vt_buf_release(&name);
-    return name.data;
+    size_t n = strlen(path) + sizeof ".part";
+    char *name = vt_alloc(n, 1);
+    if (name)
+        snprintf(name, n, "%s.part", path);
+    return name;
 }
 
 void vt_snapshot_sweep(const char *path) {

@@ -184,6 +184,9 @@ typedef struct vt_map { /* a read-only file mapped whole; data is NULL when size
 } vt_map;
 
 vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
+/* The same, copy-on-write: its pages may be written to (data's const is cast away), which the file
+ * never sees. */
+vt_status vt_file_map_private(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
 void vt_map_release(vt_map *m);
 /* Reads pages of a map into memory now, that nobody waits for them later. */
 void vt_map_populate(const void *at, size_t n);

@@ -23,9 +23,10 @@
 #include "catalog/memory.h"
 #include "catalog/product.h"
 #include "catalog/reader.h"
+#include "catalog/snapshots.h"
 #include "catalog/writer.h"
 
-enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32, SPARE_MIN = 8 };
+enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32, SPARE_MIN = 8, TELL_S = 2 };
 
 struct vt_catalog {
     vt_lock lock; /* of the data folder */
@@ -36,6 +37,7 @@ struct vt_catalog {
     vt_store *store; /* the writer's, once it runs */
     vt_readers *readers;
     vt_writer *writer;
+    vt_snapshots *snapshots;
     double load_seconds, index_seconds;
 };
 
@@ -67,23 +69,57 @@ static vt_status lock_folder(vt_catalog *c, const char *dir, vt_err *err) {
     return s;
 }
 
+typedef struct loading {
+    vt_catalog *c;
+    const vt_catalog_options *o;
+    uint64_t told_ns; /* when it was last said how far it is */
+    size_t n;
+} loading;
+
+static void tell_progress(loading *l) {
+    char line[64];
+    l->n++;
+    if (!l->o->say || l->n % 1024 != 0 || vt_seconds_since(l->told_ns) < TELL_S)
+        return;
+    snprintf(line, sizeof line, "%zu products are loaded", l->n);
+    l->o->say(l->o->say_ctx, false, line);
+    l->told_ns = vt_now_ns();
+}
+
 static vt_status load_product(void *ctx, int64_t row, const vt_product *p, vt_err *err) {
-    vt_catalog *c = ctx;
+    loading *l = ctx;
     uint64_t start = vt_now_ns();
-    vt_status s = vt_memory_load(c->memory, row, p, err);
-    c->index_seconds += vt_seconds_since(start);
+    vt_status s = vt_memory_load(l->c->memory, row, p, err);
+    l->c->index_seconds += vt_seconds_since(start);
+    tell_progress(l);
     if (s == VT_E_INVALID) { /* the index refuses the vector */
         s = err->status = VT_E_CORRUPT;
-        vt_fail_prefix(err, "%.200s: row %lld", c->path, (long long)row);
+        vt_fail_prefix(err, "%.200s: row %lld", l->c->path, (long long)row);
     }
     return s;
 }
 
-static vt_status load(vt_catalog *c, vt_err *err) {
+static vt_status load_all(vt_catalog *c, const vt_catalog_options *o, vt_err *err) {
     uint64_t start = vt_now_ns();
-    vt_status s = vt_store_load(c->store, load_product, c, err);
+    loading l = {.c = c, .o = o, .told_ns = start};
+    vt_status s = vt_memory_open(o->dim, o->pool, &c->memory, err);
+    if (s == VT_OK)
+        s = vt_store_load(c->store, load_product, &l, err);
     c->load_seconds = vt_seconds_since(start) - c->index_seconds;
-    vt_memory_start(c->memory, vt_store_seq(c->store));
+    return s;
+}
+
+/* From a snapshot where there is one, which is a matter of speed only: a failure there is none. */
+static vt_status load(vt_catalog *c, const vt_catalog_options *o, vt_err *err) {
+    const vt_restoring from = {.truth = vt_store_truth(c->store), .pool = o->pool};
+    vt_status s = vt_snapshots_open(o->dir, &from.truth, &c->snapshots, err);
+    if (s != VT_OK)
+        return s;
+    c->memory = vt_snapshots_load(c->snapshots, &from, o->say, o->say_ctx);
+    if (!c->memory)
+        s = load_all(c, o, err);
+    if (s == VT_OK)
+        vt_memory_start(c->memory, vt_store_seq(c->store));
     return s;
 }
 
@@ -97,9 +133,7 @@ static vt_status open_parts(vt_catalog *c, const vt_catalog_options *o, vt_err *
         return vt_fail_nomem(err, strlen(o->dir));
     s = vt_store_open(c->path, o->vfs, &meta, &c->store, err);
     if (s == VT_OK)
-        s = vt_memory_open(o->dim, o->pool, &c->memory, err);
-    if (s == VT_OK)
-        s = load(c, err);
+        s = load(c, o, err);
     if (s == VT_OK)
         s = vt_readers_open(c->path, o->vfs, o->dim, &c->readers, err);
     w.store = c->store;
@@ -140,6 +174,7 @@ void vt_catalog_close(vt_catalog *c) {
     vt_readers_close(c->readers); /* before the store, whose last act empties the log */
     vt_store_close(c->store);
     vt_memory_close(c->memory);
+    vt_snapshots_close(c->snapshots);
     vt_lock_release(&c->lock);
     free(c->path);
     free(c);
@@ -383,6 +418,13 @@ void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor) {
     vt_memory_spend_more(c->memory, kind, factor);
 }
 
+vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
+                          vt_err *err) {
+    const vt_keeping k = {
+        .memory = c->memory, .writer = c->writer, .force = force, .stopped = stopped, .ctx = ctx};
+    return vt_snapshots_save(c->snapshots, &k, done, err);
+}
+
 /* ---- looking around --------------------------------------------------------------------- */
 
 uint64_t vt_catalog_generation(const vt_catalog *c) {
@@ -415,6 +457,7 @@ void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out) {
     };
     out->generation = out->seq = vt_memory_generation(c->memory);
     vt_memory_describe(c->memory, out);
+    vt_snapshots_describe(c->snapshots, out);
     memcpy(out->database_id, vt_store_database_id(c->store), sizeof out->database_id);
 }
 

@@ -73,6 +73,9 @@ bool vt_filter_matches(const vt_filter *f, const vt_product *p);
 
 typedef struct vt_catalog vt_catalog;
 
+/* One line for a person; problem: one that should not be. */
+typedef void (*vt_say_fn)(void *ctx, bool problem, const char *line);
+
 typedef struct vt_catalog_options {
     const char *dir;        /* the data folder; created where missing */
     size_t dim;             /* of the model's vectors */
@@ -81,11 +84,14 @@ typedef struct vt_catalog_options {
     vt_pool *pool;          /* for scans; may be NULL; not owned */
     bool must_exist;        /* a folder without catalogue is E_NOT_FOUND, and left as it is */
     const char *vfs;        /* SQLite's file layer by name; NULL: its own (tests inject faults) */
+    vt_say_fn say; /* while it opens: how far it is, and why it took the long way; or NULL */
+    void *say_ctx;
 } vt_catalog_options;
 
 /* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
- * what to do), loads the columns and vectors (E_CORRUPT names the file, the row and what to do).
- * Call vt_vec_init before. */
+ * what to do), takes columns and index from index.snapshot, with what has changed since, or, where
+ * there is none that can be used, builds them from all products (E_CORRUPT names the file, the row
+ * and what to do). Call vt_vec_init before. */
 vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err *err) VT_MUST_USE;
 void vt_catalog_close(vt_catalog *c); /* commits what was accepted */
 
@@ -159,8 +165,10 @@ vt_status vt_catalog_learn(vt_catalog *c, vt_query_kind kind, const float *queri
                            vt_stopped_fn stopped, void *ctx, bool *done, vt_err *err) VT_MUST_USE;
 float vt_catalog_fraction(vt_catalog *c, vt_query_kind kind, float recall); /* vt_index_fraction */
 void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor);
-/* Changes since the last snapshot, and writing one where `force` or where they are many:
- * atomically, the one before is kept as index.snapshot.old until a start has read the new one. */
+/* Writes index.snapshot where it would save the next start much, or where `force` (after a rebuild
+ * or learning, which are not changes): atomically, the one before is kept as index.snapshot.old
+ * until a start has read the new one. Forgets what is known of changes that no snapshot is older
+ * than. *done tells whether one was written. E_FULL, E_IO: the old one is still there. */
 vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
                           vt_err *err) VT_MUST_USE;
 
@@ -213,7 +221,6 @@ vt_status vt_catalog_find(const char *dir, vt_err *err) VT_MUST_USE;
  * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls
  * say with one line a finding, then one line a part that is sound. *problems counts findings; the
  * status is OK even then (other statuses: it could not be looked at). */
-typedef void (*vt_say_fn)(void *ctx, bool problem, const char *line);
 vt_status vt_catalog_check(const char *dir, vt_say_fn say, void *ctx, size_t *problems,
                            vt_err *err) VT_MUST_USE;
 

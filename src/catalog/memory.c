@@ -48,6 +48,7 @@ void vt_memory_close(vt_memory *m) {
     if (!m)
         return;
     vt_index_close(m->index);
+    vt_snapshot_release(m->snapshot);
     vt_columns_release(&m->columns);
     pthread_rwlock_destroy(&m->lock);
     free(m);
@@ -82,6 +83,7 @@ static void apply_put(vt_memory *m, vt_write *w) {
         return;
     if (had)
         vt_index_remove(m->index, slot);
+    atomic_store(&m->lacking, true);
     w->status = vt_fail(w->err, VT_E_NOMEM,
                         "the product is stored but cannot be searched yet (%.300s): send it again",
                         why.text);

@@ -9,13 +9,15 @@
 #include "catalog/reader.h"
 #include "catalog/writer.h"
 
-/* Of memory.c and upkeep.c alone. */
+/* Of memory.c, upkeep.c and snapshots.c alone. */
 typedef struct vt_memory {
     pthread_rwlock_t lock; /* of columns and index */
     vt_columns columns;
     vt_index *index;
-    vt_pool *pool; /* not owned */
+    vt_snapshot *snapshot; /* where the index has its rows; NULL: in memory of its own */
+    vt_pool *pool;         /* not owned */
     _Atomic uint64_t generation;
+    _Atomic bool lacking; /* a product that is stored could not be taken in */
 } vt_memory;
 
 vt_status vt_memory_open(size_t dim, vt_pool *pool, vt_memory **out, vt_err *err) VT_MUST_USE;

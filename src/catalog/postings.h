@@ -27,6 +27,14 @@ void vt_postings_release(vt_postings *p);
  * On failure nothing has changed. */
 vt_status vt_postings_add(vt_postings *p, const char *key, size_t len, uint32_t slot,
                           uint32_t *list, bool *added, vt_err *err) VT_MUST_USE;
+/* For loading: n lists in all, of which those that get a key by _open (once each) have room for
+ * `room` slots (1..), and the others, told by _skip, are unused. Slots come in ascending order.
+ * E_CORRUPT: the key is there already. _append is false where the slot is. */
+vt_status vt_postings_reserve(vt_postings *p, size_t n, vt_err *err) VT_MUST_USE;
+vt_status vt_postings_open(vt_postings *p, uint32_t list, const char *key, size_t len, size_t room,
+                           vt_err *err) VT_MUST_USE;
+void vt_postings_skip(vt_postings *p, uint32_t list);
+bool vt_postings_append(vt_postings *p, uint32_t list, uint32_t slot);
 /* Takes slot out of the list; the key goes with its last slot. Never fails. */
 void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot);
 /* NULL where no slot has the key. */

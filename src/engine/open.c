@@ -35,6 +35,10 @@ static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *er
     return VT_OK;
 }
 
+static void tell_opening(void *ctx, bool problem, const char *line) {
+    vt_log_say(ctx, problem ? VT_LOG_WARN : VT_LOG_INFO, "catalogue", "%s", line);
+}
+
 static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err *err) {
     const vt_clip_info *info = vt_clip_describe(e->clip);
     vt_catalog_options options = {
@@ -44,6 +48,8 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
         .model = info->identity,
         .model_name = o->model_dir,
         .pool = e->pool,
+        .say = tell_opening,
+        .say_ctx = e->log,
     };
     vt_catalog_stats stats;
     char database[16], memory[16];
@@ -54,8 +60,13 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
     vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
                  o->data_dir, stats.products, stats.categories,
                  vt_human_bytes(stats.database_bytes, database));
-    vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors, %s in memory", stats.products,
-                 vt_human_bytes(stats.memory_bytes, memory));
+    if (stats.from_snapshot)
+        vt_log_stage(e->log, "index", stats.index_seconds,
+                     "%zu vectors, %s in memory, from a snapshot and %zu changes since",
+                     stats.products, vt_human_bytes(stats.memory_bytes, memory), stats.replayed);
+    else
+        vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors, %s in memory",
+                     stats.products, vt_human_bytes(stats.memory_bytes, memory));
     return VT_OK;
 }
 

@@ -169,17 +169,25 @@ typedef struct vt_snapshot_key { /* whose it is and of which state: compared whe
 
 typedef struct vt_snapshot_writer vt_snapshot_writer;
 
-/* Writes beside `path` under another name until vt_snapshot_commit, which makes it durable and puts
- * it in the place of what was there. The key's seq is told again at the commit. */
+/* Writes to a file beside `path` until vt_snapshot_commit, which makes it durable and puts it in
+ * the place of what was there. One writer a path at a time. E_FULL, E_IO. */
 vt_status vt_snapshot_begin(const char *path, const vt_snapshot_key *key, vt_snapshot_writer **out,
                             vt_err *err) VT_MUST_USE;
-/* Begins a section (1..15 characters, each name once); what is added until the next belongs to it.
- * Sections begin at multiples of 4096 bytes. */
+/* Begins a section (1..15 of a-z, 0-9, _ and -, each name once, at most VT_SNAPSHOT_SECTIONS); what
+ * is added until the next belongs to it. Sections begin at multiples of 4096 bytes. */
+#define VT_SNAPSHOT_SECTIONS 64
 vt_status vt_snapshot_section(vt_snapshot_writer *w, const char *name, vt_err *err) VT_MUST_USE;
+/* Keeps the bytes in memory, so that it may be called under a lock; only where VT_SNAPSHOT_HELD are
+ * waiting already does it write them itself. */
+#define VT_SNAPSHOT_HELD ((size_t)32 << 20)
 vt_status vt_snapshot_add(vt_snapshot_writer *w, const void *bytes, size_t n,
                           vt_err *err) VT_MUST_USE;
+/* Writes what waits. For whoever added it under a lock, once that is given back. */
+vt_status vt_snapshot_flush(vt_snapshot_writer *w, vt_err *err) VT_MUST_USE;
 vt_status vt_snapshot_commit(vt_snapshot_writer *w, vt_err *err) VT_MUST_USE; /* then close */
 void vt_snapshot_close(vt_snapshot_writer *w); /* uncommitted: the file is removed; NULL allowed */
+/* Removes what a process that was killed has left beside `path`. vt_snapshot_begin does it too. */
+void vt_snapshot_sweep(const char *path);
 
 typedef struct vt_snapshot vt_snapshot;
 

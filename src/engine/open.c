@@ -1,7 +1,9 @@
 /* The one place where the rooms are put together, and the start-up log: one line a stage with its
  * counts, sizes and seconds, as the shop's operators watch for. Everything loads here, nothing
  * lazily: the first query is as fast as the next. */
+#include "engine/audit.h"
 #include "engine/bulk.h"
+#include "engine/garden.h"
 #include "engine/texts.h"
 
 void vt_engine_defaults(vt_engine_options *o) {
@@ -70,6 +72,14 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
     return VT_OK;
 }
 
+/* Of the searches of one kind, twenty a second are enough for the audit. */
+#define AUDIT_SPACING_NS 50000000ULL
+
+static vt_status open_upkeep(vt_engine *e, vt_err *err) {
+    vt_status s = vt_audit_open(vt_clip_describe(e->clip)->dim, AUDIT_SPACING_NS, &e->audit, err);
+    return s == VT_OK ? vt_garden_open(e, &e->garden, err) : s;
+}
+
 /* One inference of each tower, so that no page of weights is touched first by a customer. */
 static vt_status warm_up(vt_engine *e, vt_err *err) {
     const vt_clip_info *info = vt_clip_describe(e->clip);
@@ -131,8 +141,12 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
         s = open_catalogue(e, o, err);
     if (s == VT_OK && e->catalog)
         s = vt_bulk_open(e, vt_pool_threads(e->pool), &e->bulk, err);
+    if (s == VT_OK && e->catalog)
+        s = open_upkeep(e, err);
     if (s == VT_OK)
         s = warm_up(e, err);
+    if (s == VT_OK && e->catalog && o->upkeep)
+        s = vt_garden_start(e->garden, err);
     if (s != VT_OK) {
         vt_engine_close(e);
         return s;
@@ -144,6 +158,8 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
 void vt_engine_close(vt_engine *e) {
     if (!e)
         return;
+    vt_garden_close(e->garden);
+    vt_audit_close(e->audit);
     vt_bulk_close(e->bulk);
     vt_categories_close(e->categories);
     vt_catalog_close(e->catalog);

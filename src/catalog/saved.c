@@ -1,7 +1,7 @@
 /* The columns, written to a snapshot while they change and read from one.
  *
  *     ids         for each slot its product's id and a NUL
- *     rows, prices, categories     arrays of int64, double, uint32, one for each slot
+ *     rowids, prices, categories     arrays of int64, double, uint32, one for each slot
  *     terms       for each slot a number n and n numbers of posting lists, all uint32
  *     category_keys, term_keys     for each posting list the length of its key, uint32, and the
  * key; UNUSED for a list that has none seqs        array of uint64, 0 for a free slot
@@ -114,7 +114,7 @@ static const struct part {
     part_fn save;
 } PARTS[] = {
     {"ids", save_ids},
-    {"rows", save_rows},
+    {"rowids", save_rows},
     {"prices", save_prices},
     {"categories", save_categories},
     {"terms", save_terms},
@@ -193,7 +193,7 @@ static vt_status find_sections(loader *l, vt_err *err) {
     (void)vt_snapshot_find(l->snapshot, "seqs", &seqs);
     l->n = seqs / sizeof *l->seqs;
     l->seqs = find_array(l, "seqs", sizeof *l->seqs);
-    l->rows = find_array(l, "rows", sizeof *l->rows);
+    l->rows = find_array(l, "rowids", sizeof *l->rows);
     l->prices = find_array(l, "prices", sizeof *l->prices);
     l->categories = find_array(l, "categories", sizeof *l->categories);
     if (!l->ids || !l->terms || !l->seqs || !l->rows || !l->prices || !l->categories ||

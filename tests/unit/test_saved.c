@@ -362,7 +362,7 @@ static void what_points_nowhere_is_refused(void **state) {
 static void ids_that_cannot_be(void **state) {
     const fixture *f = *state;
     vt_buf b = small_snapshot(f);
-    size_t ids = section_of(b.data, "ids"), rows = section_of(b.data, "rows");
+    size_t ids = section_of(b.data, "ids"), rows = section_of(b.data, "rowids");
     char *kept = vt_strndup(b.data, b.len), *first = b.data + ids, *second;
     while (!*first)
         first++;
@@ -386,7 +386,7 @@ static void ids_that_cannot_be(void **state) {
 }
 
 static void sections_that_are_missing(void **state) {
-    static const char *const names[] = {"ids",   "rows",          "prices",    "categories",
+    static const char *const names[] = {"ids",   "rowids",        "prices",    "categories",
                                         "terms", "category_keys", "term_keys", "seqs"};
     const fixture *f = *state;
     vt_buf b = small_snapshot(f);

@@ -96,7 +96,9 @@ def run(arguments):
         peers = contenders.build_peers(arguments.work, arguments.faiss_source) if names else None
         steps.say(f"{data.name}: filters and exact answers")
         steps.add_filters(data)
-        measure(steps.Bench((ours, peers), data, results, arguments.rounds, arguments.lock), names, wanted)
+        bench = steps.Bench((ours, peers), data, results, arguments.rounds, arguments.lock)
+        measure(bench, names, wanted)
+        bench.alone.release()
     return results
 
 

@@ -53,25 +53,44 @@ def alike(data, row, count):
     return chosen(len(scores), np.argpartition(-scores, count)[:count])
 
 
+class Alone:
+    """A lock by flock that others on this machine keep to as well. It is kept for some turns, for getting it may take minutes, and
+    left to others after HOLD."""
+
+    HOLD = 50               # seconds
+
+    def __init__(self, path):
+        self.path, self.file, self.since = path, None, 0
+
+    @contextlib.contextmanager
+    def turn(self):
+        if self.path is not None and self.file is None:
+            self.file = open(self.path, "ab")
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+            self.since = time.monotonic()
+        try:
+            yield
+        finally:
+            if self.file and time.monotonic() - self.since > self.HOLD:
+                self.release()
+
+    def release(self):
+        if self.file:
+            self.file.close()
+            self.file = None
+
+
 class Bench:
     """What the steps share."""
 
     def __init__(self, programs, data, results, rounds, lock=None):
         self.ours, self.peers = programs
-        self.data, self.results, self.rounds, self.lock = data, results, rounds, lock
+        self.data, self.results, self.rounds = data, results, rounds
+        self.alone = Alone(lock)
+        self.turn = self.alone.turn
 
     def side(self, name=OURS):
         return Side(self.ours if name == OURS else self.peers, self.data, name)
-
-    @contextlib.contextmanager
-    def turn(self):
-        """Alone on the machine, as far as others keep to the lock as well."""
-        if self.lock is None:
-            yield
-            return
-        with open(self.lock, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def search(self, step, side, setting, kind, round_, bits="-", threads=1, label="", **more):
         recall, us = side.search(setting, kind, bits, **more)
@@ -140,14 +159,14 @@ def filtered(bench, sides):
 
 def category(bench, side, threads):
     """Beside an index of the category alone."""
-    with bench.side() as alone:
-        alone.build(threads, "category")
-        alone.learn(threads)
+    with bench.side() as apart:
+        apart.build(threads, "category")
+        apart.learn(threads)
         for kind in bench.data.queries:
             for round_ in range(bench.rounds):
                 with bench.turn():
                     bench.search("category", side, DEFAULT, kind, round_, "category")
-                    bench.search("category", alone, DEFAULT, kind, round_, "category", label="vitrine, of the category alone")
+                    bench.search("category", apart, DEFAULT, kind, round_, "category", label="vitrine, of the category alone")
 
 
 def small(bench, threads):

@@ -111,5 +111,6 @@ def open_folder(folder, work):
     queries = {kind: folder / f"{name}.{word}.query.fbin" for word, kind in KINDS.items()
                if (folder / f"{name}.{word}.query.fbin").exists()}
     train = folder / f"{name}.text.train.fbin"
-    (work / name).mkdir(parents=True, exist_ok=True)
-    return DataSet(name, base, queries, train if train.exists() else None, work / name)
+    kept = work / f"{name}-{np.fromfile(base, '<i4', 1)[0]}"
+    kept.mkdir(parents=True, exist_ok=True)
+    return DataSet(name, base, queries, train if train.exists() else None, kept)

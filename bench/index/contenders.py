@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-std=c++17")      # the peers are to have the machine's best instructions
 OURS = "vitrine"
 DEFAULT = "default"
+ALL = 1000000               # queries
 PEERS = ("hnswlib", "flat", "ivfflat", "hnswsq8", "ivfpq4")
 FILTERED = (OURS, "hnswlib", "ivfflat")
 SHARES = {"50": 0.5, "10": 0.1, "1": 0.01, "0.1": 0.001}    # per cent of the rows that a filter lets pass
@@ -73,14 +74,14 @@ class Side(Serving):
         words = {"image": "-"} | ({"text": self.data.train} if self.data.train else {})
         return {kind: self.ask("learn", threads, kind, file)["seconds"] for kind, file in words.items()}
 
-    def search(self, setting, kind, bits="-", count=1000000, asked_as=None, equal=EQUAL):
+    def search(self, setting, kind, bits="-", count=ALL, asked_as=None, equal=EQUAL):
         """Recall, and the microseconds of each query."""
         setting = 0 if setting == DEFAULT else setting
         told = self.ask("search", setting, K, count, self.data.queries[kind], self.data.bits_file(bits), asked_as or kind)
         return self.data.recall(kind, bits, told["ids"], equal), told["us"]
 
 
-def worth_timing(side, kind, bits="-", count=1000000, least=0.8, most=0.99):
+def worth_timing(side, kind, bits="-", count=ALL, least=0.8, most=0.99):
     """A peer's settings from about the least recall to the first that reaches the most; found by one run that is not counted."""
     chosen = []
     for run_ in SETTINGS[side.name]:

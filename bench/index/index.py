@@ -64,6 +64,7 @@ def read_arguments():
     parser.add_argument("--steps", default=",".join(STEPS), help="by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lock", type=Path, help="a file to hold by flock while something is timed, where others measure too")
+    parser.add_argument("--patience", type=int, default=600, help="seconds to wait for it before measuring beside those who share it")
     parser.add_argument("--work", type=Path, default=building.ROOT / "build" / "bench-index", help="kept for the next run")
     parser.add_argument("--out", type=Path, help="CSV of the raw numbers, with an SVG beside it (default: in the work folder)")
     parser.add_argument("--report", type=Path, help="only tables and curves of a CSV that was written before")
@@ -92,13 +93,15 @@ def run(arguments):
     for name, text in machine.describe(building.ROOT, hnswlib=version("libhnswlib-dev"), faiss=version("libfaiss-dev")).items():
         results.add("machine", text, "", setting=name)
     results.add("machine", "compiled for this machine" if arguments.faiss_source else "Debian's, for every x86-64", "", setting="faiss is")
+    alone = steps.Alone(arguments.lock, arguments.patience)
     for data, names, wanted in data_sets(arguments):
         peers = contenders.build_peers(arguments.work, arguments.faiss_source) if names else None
         steps.say(f"{data.name}: filters and exact answers")
         steps.add_filters(data)
-        bench = steps.Bench((ours, peers), data, results, arguments.rounds, arguments.lock)
-        measure(bench, names, wanted)
-        bench.alone.release()
+        measure(steps.Bench((ours, peers), data, results, arguments.rounds, alone), names, wanted)
+        alone.release()
+    if arguments.lock:
+        results.add("machine", f"alone {alone.got} times, beside others {alone.shared}", "", setting="lock")
     return results
 
 

@@ -2,17 +2,19 @@
 what else happens on the machine hits all alike."""
 import contextlib
 import fcntl
+import signal
 import sys
 import time
 
 import numpy as np
 
 import vectors
-from contenders import DEFAULT, OURS, RECALLS, SHARES, Side, worth_timing
+from contenders import ALL, DEFAULT, OURS, RECALLS, SHARES, Side, worth_timing
 from measured import Row
 
 FILTERED_RECALLS = ("0.9", DEFAULT, "0.99", "0.999")
 FILTERED_QUERIES = 150      # hnswlib walks its whole graph for each under a narrow filter
+EXACT_QUERIES = 100         # each scores every row
 SMALL = 13750               # rows of a small shop
 ROUNDED = 2e-4              # VT_INDEX_ERROR: who holds the vectors scores an answer's rows once more
 CATEGORY = 0.05             # of the rows: those most like one of them
@@ -54,25 +56,40 @@ def alike(data, row, count):
 
 
 class Alone:
-    """A lock by flock that others on this machine keep to as well. It is kept for some turns, for getting it may take minutes, and
-    left to others after HOLD."""
+    """A lock by flock that others on this machine keep to as well: alone while something is timed, shared by what only takes time. It is
+    kept for some turns, for getting it may take minutes, and left to others after HOLD. Where nobody leaves it to us within `patience`
+    seconds, we measure beside those who share it."""
 
     HOLD = 50               # seconds
 
-    def __init__(self, path):
-        self.path, self.file, self.since = path, None, 0
+    def __init__(self, path, patience):
+        self.path, self.patience = path, patience
+        self.file, self.since = None, 0
+        self.got, self.shared = 0, 0
 
     @contextlib.contextmanager
     def turn(self):
         if self.path is not None and self.file is None:
-            self.file = open(self.path, "ab")
-            fcntl.flock(self.file, fcntl.LOCK_EX)
-            self.since = time.monotonic()
+            self._take()
         try:
             yield
         finally:
             if self.file and time.monotonic() - self.since > self.HOLD:
                 self.release()
+
+    def _take(self):
+        self.file = open(self.path, "ab")
+        signal.signal(signal.SIGALRM, too_late)
+        signal.alarm(self.patience)
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+            self.got += 1
+        except TimeoutError:
+            fcntl.flock(self.file, fcntl.LOCK_SH)
+            self.shared += 1
+        finally:
+            signal.alarm(0)
+        self.since = time.monotonic()
 
     def release(self):
         if self.file:
@@ -80,13 +97,17 @@ class Alone:
             self.file = None
 
 
+def too_late(_signal, _frame):
+    raise TimeoutError
+
+
 class Bench:
     """What the steps share."""
 
-    def __init__(self, programs, data, results, rounds, lock=None):
+    def __init__(self, programs, data, results, rounds, alone=None):
         self.ours, self.peers = programs
         self.data, self.results, self.rounds = data, results, rounds
-        self.alone = Alone(lock)
+        self.alone = alone or Alone(None, 0)
         self.turn = self.alone.turn
 
     def side(self, name=OURS):
@@ -137,7 +158,8 @@ def curves(bench, sides):
             for side in sides:
                 with bench.turn():
                     for setting in settings[side]:
-                        bench.search("curve", side, setting, kind, round_)
+                        count = EXACT_QUERIES if side.name == "flat" or setting == "1" else ALL
+                        bench.search("curve", side, setting, kind, round_, count=count)
             say(f"{bench.data.name}, {kind}: round {round_ + 1}, {time.monotonic() - begun:.0f} s")
         bench.search("default", sides[0], DEFAULT, kind, 0)
         bench.search("default", sides[0], DEFAULT, kind, 0, asked_as="vector", label="vitrine, kind not told")

@@ -63,6 +63,10 @@ size_t vt_index_slots(const vt_index *ix) {
     return ix->live.n;
 }
 
+size_t vt_index_cells(const vt_index *ix) {
+    return ix->cells ? ix->cells->n : 0;
+}
+
 void vt_index_measure(const vt_index *ix, vt_index_bytes *out) {
     size_t places = 0, cells = ix->cells ? vt_cells_bytes(ix->cells, &places) : 0;
     *out = (vt_index_bytes){.rows = vt_fine_bytes(&ix->fine), .codes = cells - places};

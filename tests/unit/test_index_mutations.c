@@ -74,7 +74,7 @@ static void file_release(file *f) {
 
 /* n bytes at a multiple of 4096, as sections of a map are, and not one more. */
 static uint8_t *page_aligned(const uint8_t *bytes, size_t n, size_t room) {
-    void *copy;
+    void *copy = NULL;
     assert_int_equal(posix_memalign(&copy, 4096, room + (room == 0)), 0);
     memset(copy, 0, room);
     if (n > 0) {

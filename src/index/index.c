@@ -15,10 +15,10 @@
 
 #include <math.h>
 
-#define MAX_DIM    65536
+#define MAX_DIM      65536
 #define SQUARES_OFF  5e-3f /* of a row's squared length, at most, in an index that is whole */
 #define ROUNDED_MOST 4e-3f /* the same when it is put: vectors are of length 1 +- 1e-3 */
-#define CELLS_FROM 16384 /* live slots: below, scoring all takes less than a millisecond */
+#define CELLS_FROM   16384 /* live slots: below, scoring all takes less than a millisecond */
 
 vt_status vt_index_open(size_t dim, vt_index **out, vt_err *err) {
     *out = NULL;
@@ -83,6 +83,10 @@ bool vt_index_unit_length(const float *v, size_t dim) {
         squares += (double)v[i] * (double)v[i];
     }
     return fabs(sqrt(squares) - 1) <= 1e-3;
+}
+
+bool vt_index_row_unit(const vt_index *ix, const float *x) {
+    return fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= SQUARES_OFF;
 }
 
 void vt_index_rotate(const vt_index *ix, const float *x, float *out) {
@@ -172,6 +176,7 @@ void vt_index_remove(vt_index *ix, uint32_t slot) {
     if (vt_bitset_get(&ix->live, slot)) {
         vt_bitset_set(&ix->live, slot, false);
         ix->live_count--;
+        vt_fine_clear(&ix->fine, slot); /* a file made from now on says that it has no row */
         note(ix, slot);
         if (ix->cells) {
             vt_cells_remove(ix->cells, slot);
@@ -227,7 +232,7 @@ static vt_status check_slot(const vt_index *ix, size_t slot, float *x, vt_err *e
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but has no block", slot);
     }
     vt_fine_read(&ix->fine, slot, x);
-    if (!(fabsf(vt_vec_dot(x, x, ix->dim) - 1) <= SQUARES_OFF)) {
+    if (!vt_index_row_unit(ix, x)) {
         return vt_fail(err, VT_E_CORRUPT, "slot %zu is live but not of length 1", slot);
     }
     if (c && (slot >= c->slots || c->place[slot] == VT_NOWHERE)) {

@@ -27,8 +27,11 @@ static inline size_t vt_index_padded(const vt_index *ix) {
     return ix->fine.groups * VT_FINE_GROUP;
 }
 
-/* E_INVALID unless it has length 1 +- 1e-3. NaN fails the comparison too. */
+/* Length 1 +- 1e-3; NaN has none. */
 bool vt_index_unit_length(const float *v, size_t dim);
+
+/* Whether a row as it is read has length 1, but for the rounding. */
+bool vt_index_row_unit(const vt_index *ix, const float *x);
 
 /* What is known of a kind; of VT_QUERY_VECTOR, what is known of texts. NULL without cells. */
 const vt_learnt *vt_index_learnt(const vt_index *ix, vt_query_kind kind);

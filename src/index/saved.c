@@ -218,22 +218,29 @@ static vt_status load_rows(const vt_snapshot *s, vt_index *ix, vt_err *err) {
     return status;
 }
 
-static vt_status keep_live(vt_index *ix, const vt_bitset *keep, vt_err *err) {
-    vt_status s = vt_bitset_resize(&ix->live, keep->n, err);
-    for (size_t slot = 0; s == VT_OK && slot < keep->n; slot++) {
-        if (!vt_bitset_get(keep, slot)) {
-            continue;
-        }
-        if (slot / ix->fine.block_rows >= ix->fine.n_blocks) {
-            return vt_fail(err, VT_E_CORRUPT, "slot %zu has no row", slot);
-        }
-        float step = vt_fine_step(&ix->fine, slot);
-        if (!(step > 0 && step <= 1)) {
-            return vt_fail(err, VT_E_CORRUPT, "slot %zu: its row has no scale", slot);
-        }
-        vt_bitset_set(&ix->live, slot, true);
-        ix->live_count++;
+static vt_status keep_slot(vt_index *ix, size_t slot, float *x, vt_err *err) {
+    if (slot / ix->fine.block_rows >= ix->fine.n_blocks) {
+        return vt_fail(err, VT_E_CORRUPT, "slot %zu has no row", slot);
     }
+    vt_fine_read(&ix->fine, slot, x);
+    if (!vt_index_row_unit(ix, x)) {
+        return vt_fail(err, VT_E_CORRUPT, "slot %zu: its row is not of length 1", slot);
+    }
+    vt_bitset_set(&ix->live, slot, true);
+    ix->live_count++;
+    return VT_OK;
+}
+
+static vt_status keep_live(vt_index *ix, const vt_bitset *keep, vt_err *err) {
+    float *x = vt_alloc_aligned(vt_index_padded(ix), sizeof *x);
+    vt_status s = x ? vt_bitset_resize(&ix->live, keep->n, err)
+                    : vt_fail_nomem(err, vt_index_padded(ix) * sizeof *x);
+    for (size_t slot = 0; s == VT_OK && slot < keep->n; slot++) {
+        if (vt_bitset_get(keep, slot)) {
+            s = keep_slot(ix, slot, x, err);
+        }
+    }
+    free(x);
     return s;
 }
 

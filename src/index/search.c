@@ -5,7 +5,9 @@
  * is looked at, matching or not: what fraction must be looked at was learnt from samples for each kind
  * of query (tuning.c), by depth: the best 10 of one row in a hundred lie as deep in the collection as
  * the best 1,000 of all. The search goes on until that fraction of the *matches* was seen, not of the
- * rows, so a filter on a category whose cells lie far from the query costs time and not recall.
+ * rows. And under a filter no cell is passed over that promises more than the k-th best score so far:
+ * where filter and query do not agree (a dress shown, shoes wanted), what was learnt of queries near
+ * their matches says nothing of these.
  *
  * Within a cell, a block of estimates is compared with the k-th best score so far: a row whose
  * plausible score (estimate and MARGIN standard errors) reaches it is asked for in memory and scored
@@ -26,6 +28,7 @@
 #define ESTIMATE_NS  3.0    /* estimated, */
 #define FILTER_NS    1.5    /* looked up in a filter, */
 #define CELL_NS      80.0   /* and a cell: ratios of bench/index.c on one machine */
+#define MORE_CELLS   16     /* a round, beyond the target */
 #define WORTH_A_PART 50e3   /* ns: below, waking somebody costs more than it saves */
 
 typedef struct part {
@@ -244,12 +247,14 @@ static size_t take_cell(search *s) {
     return s->ix->cells->cells[best].n;
 }
 
-/* The next round: as many cells as should hold the matches that are still to be seen. */
-static size_t take_cells(search *s, size_t seen) {
+/* The next round: as many cells as should hold the matches that are still to be seen, and a few at a
+ * time of those that promise more than what was found. */
+static size_t take_cells(search *s, size_t seen, float found) {
     double per_match = (double)s->ix->cells->rows / (double)s->plan.matches;
-    double wanted = (double)(s->target - seen) * per_match;
+    double wanted = seen < s->target ? (double)(s->target - seen) * per_match : 0;
     size_t rows = 0, end = s->first;
-    while (s->left > 0 && (double)rows < wanted) {
+    while (s->left > 0 && ((double)rows < wanted ||
+                           (end - s->first < MORE_CELLS && s->promises[s->order[0]] > found))) {
         rows += take_cell(s);
     }
     s->n = end - s->first;
@@ -293,14 +298,28 @@ static size_t total_estimated(const search *s, size_t threads) {
     return n;
 }
 
+/* What a cell must promise to be worth a look beyond the target: no less than the k-th best score,
+ * which is no less than any part's. */
+static float bar(const search *s, size_t threads) {
+    float most = -INFINITY;
+    for (size_t i = 0; s->q->filter && i < threads; i++) {
+        float floor = vt_topk_floor(&s->parts[i].top);
+        most = floor > most ? floor : most;
+    }
+    return s->q->filter ? most : INFINITY;
+}
+
 static vt_status search_cells(search *s, vt_pool *pool, vt_err *err) {
     vt_status status = rank_cells(s, err);
-    size_t seen = 0;
-    while (status == VT_OK && seen < s->target && s->left > 0) {
-        double rows = (double)take_cells(s, seen);
+    size_t seen = 0, threads = vt_pool_threads(pool);
+    float found = INFINITY;
+    while (status == VT_OK && s->left > 0 &&
+           (seen < s->target || s->promises[s->order[0]] > found)) {
+        double rows = (double)take_cells(s, seen, found);
         s->n_parts = choose_parts(rows * ESTIMATE_NS, pool);
         vt_pool_for(pool, s->n_parts, 1, look_at_cells, s);
-        seen = total_estimated(s, vt_pool_threads(pool));
+        seen = total_estimated(s, threads);
+        found = bar(s, threads);
     }
     s->plan.cells_probed = s->ix->cells->n - s->left;
     return status;

@@ -385,10 +385,14 @@ static bool load_and_check(const seed *m, file *f, const world *w, size_t number
     err.text[0] = 0;
     vt_status s = vt_index_load(NULL, DIM, &keep, &ix, &err);
     if (s == VT_OK) {
-        ok(vt_index_check(ix, &err), &err);
         check_rows(ix, &keep);
         check_answers(ix, &keep, w);
-        live_on(ix, &keep, w, number % 16 == 0);
+        s = vt_index_check(ix, &err); /* only this looks whether codes are those of their rows */
+        if (s == VT_OK) {
+            live_on(ix, &keep, w, number % 16 == 0);
+        }
+        assert_true(s == VT_OK || s == VT_E_CORRUPT);
+        s = VT_OK;
         vt_index_close(ix);
     } else {
         assert_true(s == VT_E_CORRUPT || s == VT_E_NOMEM);

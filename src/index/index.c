@@ -172,6 +172,7 @@ void vt_index_remove(vt_index *ix, uint32_t slot) {
     if (vt_bitset_get(&ix->live, slot)) {
         vt_bitset_set(&ix->live, slot, false);
         ix->live_count--;
+        vt_fine_clear(&ix->fine, slot); /* a file must not have it */
         note(ix, slot);
         if (ix->cells) {
             vt_cells_remove(ix->cells, slot);

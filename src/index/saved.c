@@ -218,6 +218,15 @@ static vt_status load_rows(const vt_snapshot *s, vt_index *ix, vt_err *err) {
     return status;
 }
 
+/* Rows that are not kept must not be in the next file either. */
+static void forget_rows(vt_index *ix) {
+    for (size_t slot = 0; slot < ix->fine.n_blocks * ix->fine.block_rows; slot++) {
+        if (!vt_bitset_get(&ix->live, slot) && vt_fine_step(&ix->fine, slot) != 0) {
+            vt_fine_clear(&ix->fine, slot);
+        }
+    }
+}
+
 static vt_status keep_live(vt_index *ix, const vt_bitset *keep, vt_err *err) {
     vt_status s = vt_bitset_resize(&ix->live, keep->n, err);
     for (size_t slot = 0; s == VT_OK && slot < keep->n; slot++) {
@@ -233,6 +242,9 @@ static vt_status keep_live(vt_index *ix, const vt_bitset *keep, vt_err *err) {
         }
         vt_bitset_set(&ix->live, slot, true);
         ix->live_count++;
+    }
+    if (s == VT_OK) {
+        forget_rows(ix);
     }
     return s;
 }

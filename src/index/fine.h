@@ -30,7 +30,7 @@ vt_status vt_fine_map_block(vt_fine *f, void *at, vt_err *err) VT_MUST_USE;
 float vt_fine_encode(const vt_fine *f, const float *x, uint8_t *row);
 /* The slot was reserved. */
 void vt_fine_set(vt_fine *f, size_t slot, const uint8_t *row, float step);
-/* Nothing is set any more; the slot was reserved. */
+/* A slot without a row: its step is 0. */
 static inline void vt_fine_clear(vt_fine *f, size_t slot) {
     f->blocks[slot / f->block_rows].steps[slot % f->block_rows] = 0;
 }

@@ -218,6 +218,15 @@ static vt_status load_rows(const vt_snapshot *s, vt_index *ix, vt_err *err) {
     return status;
 }
 
+/* Rows that are not kept must not be in the next file either. */
+static void forget_rows(vt_index *ix) {
+    for (size_t slot = 0; slot < ix->fine.n_blocks * ix->fine.block_rows; slot++) {
+        if (!vt_bitset_get(&ix->live, slot) && vt_fine_step(&ix->fine, slot) != 0) {
+            vt_fine_clear(&ix->fine, slot);
+        }
+    }
+}
+
 static vt_status keep_slot(vt_index *ix, size_t slot, float *x, vt_err *err) {
     if (slot / ix->fine.block_rows >= ix->fine.n_blocks) {
         return vt_fail(err, VT_E_CORRUPT, "slot %zu has no row", slot);
@@ -239,6 +248,9 @@ static vt_status keep_live(vt_index *ix, const vt_bitset *keep, vt_err *err) {
         if (vt_bitset_get(keep, slot)) {
             s = keep_slot(ix, slot, x, err);
         }
+    }
+    if (s == VT_OK) {
+        forget_rows(ix);
     }
     free(x);
     return s;

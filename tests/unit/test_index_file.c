@@ -189,7 +189,7 @@ static void test_round_trip(void **unused) {
     for (int stage = PLAIN; stage < STAGES; stage++) {
         world w;
         shelf s;
-        stock(&s, &w, 5000, stage);
+        stock(&s, &w, 3000, stage);
         round_trip(&s, &w);
         shelf_close(&s);
         world_close(&w);
@@ -264,11 +264,11 @@ static void keep_some(shelf *s, uint32_t per_mille) {
 
 static void test_keep(void **unused) {
     (void)unused;
-    static const uint32_t per_mille[] = {999, 900, 500, 10, 0};
+    static const uint32_t per_mille[] = {999, 500, 0};
     for (int stage = PLAIN; stage < STAGES; stage++) {
         world w;
         shelf s;
-        stock(&s, &w, 3000, stage);
+        stock(&s, &w, 2000, stage);
         save(s.ix);
         for (size_t i = 0; i < sizeof per_mille / sizeof *per_mille; i++) {
             keep_some(&s, per_mille[i]);
@@ -423,11 +423,11 @@ static void bring_up_to_date(shelf *s, const vt_bitset *changed) {
 
 static void test_changes_between_pieces(void **unused) {
     (void)unused;
-    static const size_t changes[] = {1, 100, 3000};
+    static const size_t changes[] = {10, 1000};
     for (int stage = PLAIN; stage < STAGES; stage++) {
         world w;
         shelf s;
-        stock(&s, &w, 20000, stage);
+        stock(&s, &w, 9000, stage);
         for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
             vt_bitset changed;
             vt_err err;
@@ -453,7 +453,7 @@ static void test_rebuild_between_pieces(void **unused) {
         vt_err err;
         uint64_t state = 0;
         bool more;
-        stock(&s, &w, 20000, stage);
+        stock(&s, &w, 9000, stage);
         save(s.ix); /* remove_folder wants one, and it must be left as it is */
         ok(vt_snapshot_begin(path, &key, &writer, &err), &err);
         ok(vt_index_save(s.ix, writer, &state, &more, &err), &err);

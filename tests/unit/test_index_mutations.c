@@ -2,7 +2,8 @@
  * of them, so nothing but vt_index_load stands between the damage and the searches: sections with
  * bits flipped, numbers replaced by others that look plausible or are not finite, cut short, made
  * longer, gone, exchanged with each other or with those of another index. Each is refused with a
- * text, or it is an index that keeps every promise, and goes on to live.
+ * text, or it is an index whose searches find as many as there are, none twice and none but those
+ * that were to be kept, with numbers for scores; and which goes on to live.
  *
  * The linker sends the sections through the functions below, so that no file is written and every
  * section ends where its memory does: a sanitizer sees what reads past it. */
@@ -311,7 +312,7 @@ static void check_answer(const vt_index *ix, const vt_bitset *keep, const vt_ind
     for (size_t i = 0; i < n; i++) {
         assert_true(vt_bitset_get(keep, hits[i].slot));
         assert_true(!q->filter || vt_bitset_get(q->filter, hits[i].slot));
-        assert_true(fabsf(hits[i].score) <= 1.01f); /* not NaN either */
+        assert_true(isfinite(hits[i].score));
         assert_true(i == 0 || hits[i].score <= hits[i - 1].score);
         for (size_t j = 0; j < i; j++) {
             assert_int_not_equal(hits[i].slot, hits[j].slot);
@@ -340,20 +341,31 @@ static void check_answers(const vt_index *ix, const vt_bitset *keep, const world
     vt_bitset_release(&filter);
 }
 
-static void check_rows(const vt_index *ix, const vt_bitset *keep) {
+/* whole: rows have the length that they should have. */
+static void check_rows(const vt_index *ix, const vt_bitset *keep, bool whole) {
     assert_int_equal(vt_index_count(ix), vt_bitset_count(keep));
     for (size_t slot = 0; slot < keep->n + 70; slot++) {
         float v[DIM];
         bool live = vt_index_get(ix, (uint32_t)slot, v);
         assert_int_equal(live, vt_bitset_get(keep, slot));
-        if (live) {
+        if (live && whole) {
             float length = vt_vec_normalize(v, DIM);
             assert_true(length > 0.99f && length < 1.01f);
         }
     }
 }
 
+/* Whether rows and codes agree, which a load does not look at. */
+static bool is_whole(const vt_index *ix) {
+    vt_err err;
+    vt_status s = vt_index_check(ix, &err);
+    assert_true(s == VT_OK || s == VT_E_CORRUPT);
+    return s == VT_OK;
+}
+
+/* What is put is right, whatever the file had. */
 static void live_on(vt_index *ix, vt_bitset *keep, const world *w, bool rebuild) {
+    bool whole = is_whole(ix);
     vt_err err;
     float v[DIM];
     for (size_t i = 0; i < 100 && keep->n > 0; i++) {
@@ -367,11 +379,11 @@ static void live_on(vt_index *ix, vt_bitset *keep, const world *w, bool rebuild)
         }
         vt_bitset_set(keep, slot, put);
     }
-    ok(vt_index_check(ix, &err), &err);
-    if (rebuild && vt_index_count(ix) >= 4) {
+    assert_true(is_whole(ix) || !whole);
+    if (rebuild && vt_index_count(ix) >= 4 && whole) {
         make_cells(ix, NULL);
     }
-    check_rows(ix, keep);
+    check_rows(ix, keep, whole);
     check_answers(ix, keep, w);
 }
 
@@ -385,14 +397,9 @@ static bool load_and_check(const seed *m, file *f, const world *w, size_t number
     err.text[0] = 0;
     vt_status s = vt_index_load(NULL, DIM, &keep, &ix, &err);
     if (s == VT_OK) {
-        check_rows(ix, &keep);
+        check_rows(ix, &keep, is_whole(ix));
         check_answers(ix, &keep, w);
-        s = vt_index_check(ix, &err); /* only this looks whether codes are those of their rows */
-        if (s == VT_OK) {
-            live_on(ix, &keep, w, number % 16 == 0);
-        }
-        assert_true(s == VT_OK || s == VT_E_CORRUPT);
-        s = VT_OK;
+        live_on(ix, &keep, w, number % 16 == 0);
         vt_index_close(ix);
     } else {
         assert_true(s == VT_E_CORRUPT || s == VT_E_NOMEM);
@@ -419,7 +426,7 @@ static void test_as_they_are(void **unused) {
         opened = &copy;
         ok(vt_index_load(NULL, DIM, &seeds[i].live, &ix, &err), &err);
         ok(vt_index_check(ix, &err), &err);
-        check_rows(ix, &seeds[i].live);
+        check_rows(ix, &seeds[i].live, true);
         check_answers(ix, &seeds[i].live, &w);
         vt_index_close(ix);
         file_release(&copy);

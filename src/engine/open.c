@@ -41,6 +41,21 @@ static void tell_opening(void *ctx, bool problem, const char *line) {
     vt_log_say(ctx, problem ? VT_LOG_WARN : VT_LOG_INFO, "catalogue", "%s", line);
 }
 
+static void tell_catalogue(vt_engine *e, const char *dir) {
+    vt_catalog_stats stats;
+    char bytes[16], cells[40] = "", source[80] = "";
+    vt_catalog_describe(e->catalog, &stats);
+    vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
+                 dir, stats.products, stats.categories,
+                 vt_human_bytes(stats.database_bytes, bytes));
+    if (stats.cells > 0)
+        snprintf(cells, sizeof cells, " in %zu cells", stats.cells);
+    if (stats.from_snapshot)
+        snprintf(source, sizeof source, ", from a snapshot and %zu changes since", stats.replayed);
+    vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors%s, %s in memory%s",
+                 stats.products, cells, vt_human_bytes(stats.memory_bytes, bytes), source);
+}
+
 static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err *err) {
     const vt_clip_info *info = vt_clip_describe(e->clip);
     vt_catalog_options options = {
@@ -53,23 +68,10 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
         .say = tell_opening,
         .say_ctx = e->log,
     };
-    vt_catalog_stats stats;
-    char database[16], memory[16];
     vt_status s = vt_catalog_open(&options, &e->catalog, err);
-    if (s != VT_OK)
-        return s;
-    vt_catalog_describe(e->catalog, &stats);
-    vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
-                 o->data_dir, stats.products, stats.categories,
-                 vt_human_bytes(stats.database_bytes, database));
-    if (stats.from_snapshot)
-        vt_log_stage(e->log, "index", stats.index_seconds,
-                     "%zu vectors, %s in memory, from a snapshot and %zu changes since",
-                     stats.products, vt_human_bytes(stats.memory_bytes, memory), stats.replayed);
-    else
-        vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors, %s in memory",
-                     stats.products, vt_human_bytes(stats.memory_bytes, memory));
-    return VT_OK;
+    if (s == VT_OK)
+        tell_catalogue(e, o->data_dir);
+    return s;
 }
 
 /* Of the searches of one kind, twenty a second are enough for the audit. */

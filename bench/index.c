@@ -20,6 +20,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "index/index.h"
 #include "talk.h"
@@ -338,7 +339,7 @@ typedef struct job {
     size_t n;
     /* what came of it */
     vt_hit *hits; /* k a query; slot UINT32_MAX where there are fewer */
-    double *us, estimated, scored;
+    double *us, cpu, estimated, scored;
     size_t ways[VT_WAYS];
 } job;
 
@@ -385,11 +386,18 @@ static vt_status ask(const bench *b, job *j, size_t i, vt_plan *plan, vt_err *er
     return s;
 }
 
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static vt_status job_run(const bench *b, job *j, vt_err *err) {
     vt_plan plan;
     vt_status s = VT_OK;
     for (size_t i = 0; s == VT_OK && i < j->n && i < WARM_UP; i++)
         s = ask(b, j, i, &plan, err);
+    j->cpu = -cpu_seconds();
     for (size_t i = 0; s == VT_OK && i < j->n; i++) {
         s = ask(b, j, i, &plan, err);
         if (s != VT_OK)
@@ -398,6 +406,7 @@ static vt_status job_run(const bench *b, job *j, vt_err *err) {
         j->estimated += (double)plan.estimated / (double)j->n;
         j->scored += (double)plan.scored / (double)j->n;
     }
+    j->cpu += cpu_seconds();
     return s;
 }
 
@@ -405,6 +414,7 @@ static void job_say(const job *j) {
     answer a;
     answer_begin(&a);
     talk_numbers(&a.json, "us", j->us, j->n);
+    answer_number(&a, "cpu", j->cpu);
     vt_json_key(&a.json, "ids");
     vt_json_open(&a.json, '[');
     for (size_t i = 0; i < j->n * j->query.k; i++)

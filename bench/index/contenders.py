@@ -75,10 +75,10 @@ class Side(Serving):
         return {kind: self.ask("learn", threads, kind, file)["seconds"] for kind, file in words.items()}
 
     def search(self, setting, kind, bits="-", count=ALL, asked_as=None, equal=EQUAL):
-        """Recall, and the microseconds of each query."""
+        """Recall, microseconds of each query, and seconds of a processor for all of them."""
         setting = 0 if setting == DEFAULT else setting
         told = self.ask("search", setting, K, count, self.data.queries[kind], self.data.bits_file(bits), asked_as or kind)
-        return self.data.recall(kind, bits, told["ids"], equal), told["us"]
+        return self.data.recall(kind, bits, told["ids"], equal), told["us"], told["cpu"]
 
 
 def worth_timing(side, kind, bits="-", count=ALL, least=0.8, most=0.99):
@@ -87,7 +87,7 @@ def worth_timing(side, kind, bits="-", count=ALL, least=0.8, most=0.99):
     for run_ in SETTINGS[side.name]:
         kept, before = [], 0
         for setting in run_:
-            recall, _ = side.search(setting, kind, bits, count)
+            recall, _, _ = side.search(setting, kind, bits, count)
             if recall < least:
                 kept = []
             kept.append(str(setting))

@@ -16,8 +16,9 @@ class Row:
     filter: str         # "-": none
     threads: int
     round: int
-    recall: object = ""     # these four of one turn: all queries, one after the other
-    qps: object = ""
+    recall: object = ""     # these of one turn: all queries, one after the other
+    qps: object = ""        # by the time that the thread had a processor, so that others on the machine take nothing from it
+    wall_qps: object = ""
     p50_us: object = ""
     p99_us: object = ""
     value: object = ""      # of what is no search
@@ -43,10 +44,12 @@ class Measured:
     def add(self, step, value, unit, data="", side="", setting="", threads=0, turn=0):
         self.rows.append(Row(step, data, side, setting, "", "-", threads, turn, value=value, unit=unit))
 
-    def add_turn(self, where, recall, us):
-        """where: a Row of the first eight fields; us: of each query."""
+    def add_turn(self, where, recall, us, cpu=None):
+        """where: a Row of the first eight fields; us: of each query; cpu: seconds for all, None where several threads had part in it."""
         us = np.asarray(us)
-        self.rows.append(Row(*astuple(where)[:8], recall, len(us) / us.sum() * 1e6, float(np.median(us)), float(np.percentile(us, 99))))
+        wall = len(us) / us.sum() * 1e6
+        self.rows.append(Row(*astuple(where)[:8], recall, len(us) / cpu if cpu else wall, wall, float(np.median(us)),
+                             float(np.percentile(us, 99))))
 
     def values(self, step, data, side, setting=""):
         return [row.value for row in self.rows
@@ -90,7 +93,7 @@ def read(path):
 def number(name, cell):
     if name in ("threads", "round"):
         return int(cell)
-    if name in ("recall", "qps", "p50_us", "p99_us", "value") and cell:
+    if name in ("recall", "qps", "wall_qps", "p50_us", "p99_us", "value") and cell:
         try:
             return float(cell)
         except ValueError:

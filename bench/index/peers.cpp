@@ -8,7 +8,7 @@
  *
  *     build THREADS ROWS                      {"seconds": s, "bytes": n}
  *     churn REMOVED ADDED                     {"seconds": s}   hnswlib only
- *     search SETTING K COUNT QUERIES FILTER KIND   {"us": [...], "ids": [...]}
+ *     search SETTING K COUNT QUERIES FILTER KIND   {"us": [...], "cpu": s, "ids": [...]}
  *
  * ROWS, REMOVED, ADDED and FILTER are files of one bit a row, or "-" for all. SETTING is ef, nprobe, or
  * "nprobe:f" (ivfpq4: f k of the best are scored exactly); flat has none. The KIND of query says
@@ -56,6 +56,12 @@ enum { M = 16, EF_CONSTRUCTION = 200, WARM_UP = 32, BLOCK = 8192 };
 double seconds_now() {
     auto now = std::chrono::steady_clock::now().time_since_epoch();
     return std::chrono::duration<double>(now).count();
+}
+
+double cpu_seconds() { /* of this thread */
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return double(t.tv_sec) + double(t.tv_nsec) / 1e9;
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
@@ -514,19 +520,20 @@ private:
         contender_->prepare(filter, base_.n);
         for (size_t i = 0; i < std::min(n, size_t(WARM_UP)); i++)
             contender_->search(&queries[i * base_.dim], k, ids.data());
+        double cpu = cpu_seconds();
         for (size_t i = 0; i < n; i++) {
             double begun = seconds_now();
             contender_->search(&queries[i * base_.dim], k, &ids[i * k]);
             us[i] = (seconds_now() - begun) * 1e6;
         }
-        say(us, ids);
+        say(us, cpu_seconds() - cpu, ids);
     }
 
-    static void say(const std::vector<double> &us, const std::vector<int64_t> &ids) {
+    static void say(const std::vector<double> &us, double cpu, const std::vector<int64_t> &ids) {
         printf("{\"us\": [");
         for (size_t i = 0; i < us.size(); i++)
             printf("%s%.2f", i ? "," : "", us[i]);
-        printf("], \"ids\": [");
+        printf("], \"cpu\": %.6f, \"ids\": [", cpu);
         for (size_t i = 0; i < ids.size(); i++)
             printf("%s%lld", i ? "," : "", static_cast<long long>(ids[i]));
         printf("]}\n");

@@ -114,9 +114,9 @@ class Bench:
         return Side(self.ours if name == OURS else self.peers, self.data, name)
 
     def search(self, step, side, setting, kind, round_, bits="-", threads=1, label="", **more):
-        recall, us = side.search(setting, kind, bits, **more)
+        recall, us, cpu = side.search(setting, kind, bits, **more)
         where = Row(step, self.data.name, label or side.name, setting, kind, bits, threads, round_)
-        self.results.add_turn(where, recall, us)
+        self.results.add_turn(where, recall, us, cpu if threads == 1 else None)
 
     def add(self, step, value, unit, **where):
         self.results.add(step, value, unit, data=self.data.name, **where)

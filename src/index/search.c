@@ -141,7 +141,7 @@ static void score_words(void *ctx, size_t begin, size_t end) {
 
 static void score_pending(const search *s, part *p) {
     for (size_t i = 0; i < p->n_pending; i++) {
-        if (p->pending[i].plausible >= vt_topk_floor(&p->top)) {
+        if (!(p->pending[i].plausible < vt_topk_floor(&p->top))) {
             score_slot(s, p, p->pending[i].slot);
         }
     }
@@ -173,7 +173,7 @@ static void look_at_block(const search *s, const vt_cell *cell, const vt_code_qu
     score_pending(s, p);
     float floor = vt_topk_floor(&p->top);
     for (size_t i = 0; i < VT_CODE_ROWS; i++) {
-        reached |= (uint32_t)(scores[i] >= floor) << i;
+        reached |= (uint32_t)!(scores[i] < floor) << i; /* NaN, of a damaged code, does */
     }
     for (bits &= reached; bits; bits &= bits - 1) {
         unsigned i = (unsigned)__builtin_ctz(bits);

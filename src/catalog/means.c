@@ -2,8 +2,8 @@
  *
  * Computed when asked for and not kept up to date by the writer: a sum that is added to and taken
  * from for years drifts, and one pass over 100,000 vectors is the cost of one or two searches. The
- * vectors are the index's, rounded; sums are in double, so that a mean over many products is nearer
- * to the true one than its vectors are.
+ * vectors are the index's, rounded, and a mean over many products is nearer to the true one than
+ * its vectors are.
  *
  * Samples are taken evenly along the categories in order, so that each has its share of them
  * whatever order products came in, and the same catalogue always gives the same ones.
@@ -14,8 +14,6 @@
 typedef struct gatherer {
     const vt_index *index;
     vt_category_vectors *out;
-    float *vector;        /* [dim]: one product's */
-    double *sum;          /* [dim] */
     size_t total, wanted; /* products with a category, and how many of them become samples */
     size_t seen;
 } gatherer;
@@ -56,42 +54,33 @@ static vt_status make_room(gatherer *g, size_t n, vt_err *err) {
     v->means = vt_alloc(n, row);
     v->sample_of = vt_alloc(g->wanted, sizeof *v->sample_of);
     v->samples = vt_alloc(g->wanted, row);
-    g->vector = vt_alloc(v->dim, sizeof *g->vector);
-    g->sum = vt_alloc(v->dim, sizeof *g->sum);
-    if (v->names && v->products && v->means && v->sample_of && v->samples && g->vector && g->sum)
+    if (v->names && v->products && v->means && v->sample_of && v->samples)
         return VT_OK;
     return vt_fail_nomem(err, (n + g->wanted) * row);
 }
 
 /* Takes the next product where its share of the samples grows by one (Bresenham's line). */
-static void take_sample(gatherer *g) {
+static void take_sample(gatherer *g, uint32_t slot) {
     vt_category_vectors *v = g->out;
     size_t before = g->seen * g->wanted / g->total, after = (g->seen + 1) * g->wanted / g->total;
     g->seen++;
     if (before == after)
         return;
     v->sample_of[v->n_samples] = (uint32_t)v->n;
-    memcpy(v->samples + v->n_samples * v->dim, g->vector, v->dim * sizeof *g->vector);
-    v->n_samples++;
+    if (vt_index_get(g->index, slot, v->samples + v->n_samples * v->dim)) /* it is live: listed */
+        v->n_samples++;
 }
 
 static vt_status gather_list(gatherer *g, const vt_posting *list, vt_err *err) {
     vt_category_vectors *v = g->out;
-    float *mean = v->means + v->n * v->dim;
+    vt_status s = vt_index_mean(g->index, list->slots, list->n, v->means + v->n * v->dim, err);
+    if (s != VT_OK)
+        return s;
     v->names[v->n] = vt_strndup(list->key, list->key_len);
     if (!v->names[v->n])
         return vt_fail_nomem(err, list->key_len);
-    memset(g->sum, 0, v->dim * sizeof *g->sum);
-    for (size_t i = 0; i < list->n; i++) {
-        bool live = vt_index_get(g->index, list->slots[i], g->vector);
-        assert(live); /* what has a category is in the index */
-        (void)live;
-        for (size_t d = 0; d < v->dim; d++)
-            g->sum[d] += (double)g->vector[d];
-        take_sample(g);
-    }
-    for (size_t d = 0; d < v->dim; d++)
-        mean[d] = (float)(g->sum[d] / (double)list->n);
+    for (size_t i = 0; i < list->n; i++)
+        take_sample(g, list->slots[i]);
     v->products[v->n++] = list->n;
     return VT_OK;
 }
@@ -112,8 +101,6 @@ vt_status vt_means_gather(const vt_columns *c, const vt_index *ix, size_t max_sa
     s = make_room(&g, n, err);
     for (size_t i = 0; i < n && s == VT_OK; i++)
         s = gather_list(&g, &lists[i], err);
-    free(g.vector);
-    free(g.sum);
     free(lists);
     if (s != VT_OK)
         vt_category_vectors_release(out);

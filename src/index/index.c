@@ -197,6 +197,31 @@ bool vt_index_get(const vt_index *ix, uint32_t slot, float *v) {
     return true;
 }
 
+/* A rotation is linear: the mean is taken of rotated rows and turned back once. */
+vt_status vt_index_mean(const vt_index *ix, const uint32_t *slots, size_t n, float *mean,
+                        vt_err *err) {
+    size_t padded = vt_index_padded(ix);
+    float *x = vt_alloc_aligned(padded, sizeof *x);
+    double *sum = vt_alloc(padded, sizeof *sum);
+    vt_status s = x && sum ? VT_OK : vt_fail_nomem(err, padded * sizeof *sum);
+    for (size_t i = 0; s == VT_OK && i < n; i++) {
+        assert(vt_bitset_get(&ix->live, slots[i]));
+        vt_fine_read(&ix->fine, slots[i], x);
+        for (size_t d = 0; d < padded; d++) {
+            sum[d] += (double)x[d];
+        }
+    }
+    for (size_t d = 0; s == VT_OK && d < ix->dim; d++) {
+        mean[d] = (float)(sum[d] / (double)n);
+    }
+    if (s == VT_OK) {
+        vt_rotation_undo(ix->rotation, mean);
+    }
+    free(x);
+    free(sum);
+    return s;
+}
+
 bool vt_index_wants_cells(const vt_index *ix) {
     return ix->live_count >= CELLS_FROM && ix->dim >= VT_CODED_DIM_MIN &&
            ix->dim <= VT_CODED_DIM_MAX;

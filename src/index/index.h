@@ -58,6 +58,9 @@ vt_status vt_index_put(vt_index *ix, uint32_t slot, const float *v, vt_err *err)
 void vt_index_remove(vt_index *ix, uint32_t slot); /* nothing when it is not live */
 /* The vector as the index has it, within 1e-3 of what was put; false when the slot is not live. */
 bool vt_index_get(const vt_index *ix, uint32_t slot, float *v);
+/* The mean of n >= 1 live slots' vectors: cheaper than getting each. E_NOMEM. */
+vt_status vt_index_mean(const vt_index *ix, const uint32_t *slots, size_t n, float *mean,
+                        vt_err *err) VT_MUST_USE;
 
 /* ---- search ----------------------------------------------------------------------------- */
 

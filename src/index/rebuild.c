@@ -1,14 +1,15 @@
 /* Making cells anew while the index is in use.
  *
- * The sample is drawn from the rows as they are, the centres are found without looking at the index,
- * and the rows move over some hundreds at a time: first all find their centre, so that every cell is
- * made to its size, then their codes are made. Who changes a row meanwhile sets a bit (index.c's
- * note); those rows are moved once more, and at the end, when none of them is left, the new cells
- * take the place of the old.
+ * The sample is drawn from the rows as they are, the centres are found without looking at the
+ * index, and the rows move over some hundreds at a time: first all find their centre, so that every
+ * cell is made to its size, then their codes are made. Who changes a row meanwhile sets a bit
+ * (index.c's note); those rows are moved once more, and at the end, when none of them is left, the
+ * new cells take the place of the old.
  *
- * Rejected: splitting cells as they grow (SPFresh, SOSP 2023): nothing is ever made anew, but each cut
- * is only as good as its cell was, and a catalogue is imported at once and changes slowly after. With
- * a rebuild each time it has grown by half, all rebuilds together cost three times the last. */
+ * Rejected: splitting cells as they grow (SPFresh, SOSP 2023): nothing is ever made anew, but each
+ * cut is only as good as its cell was, and a catalogue is imported at once and changes slowly
+ * after. With a rebuild each time it has grown by half, all rebuilds together cost three times the
+ * last. */
 #include "index/kmeans.h"
 #include "index/room.h"
 
@@ -17,9 +18,10 @@
 #define SAMPLE_OF_CELL 32
 #define CELLS_OF_ROOT  2.0 /* cells: this times the square root of the rows */
 #define ROWS_MIN       4   /* there must be as many as cells */
+#define SIZE_AT_A_TIME 32  /* cells: their memory is touched for the first time */
 #define CATCH_UP       64  /* noted slots left for the end, unless they come faster than they go */
 
-enum phase { ASSIGN, FILL, CATCH };
+enum phase { ASSIGN, SIZE, FILL, CATCH };
 
 struct vt_rebuild {
     vt_index *ix;
@@ -31,10 +33,10 @@ struct vt_rebuild {
     vt_cells *cells; /* those being filled */
     vt_bitset noted;
     enum phase phase;
-    size_t next;  /* slot */
+    size_t next;   /* slot, or cell to be sized */
     size_t behind; /* slots noted when the last step of catching up began */
-    size_t slots; /* those below are moved slot by slot, others are noted when they are put */
-    float *rows;  /* [VT_ASSIGN_ROWS][padded] */
+    size_t slots;  /* those below are moved slot by slot, others are noted when they are put */
+    float *rows;   /* [VT_ASSIGN_ROWS][padded] */
 };
 
 bool vt_index_rebuild_due(const vt_index *ix) {
@@ -188,11 +190,11 @@ static void assign_some(vt_rebuild *r, vt_pool *pool) {
     }
 }
 
-/* Every cell gets its size, and is empty again. */
-static vt_status size_cells(vt_rebuild *r, vt_err *err) {
+/* The next cells get their size, and are empty again. */
+static vt_status size_some(vt_rebuild *r, vt_err *err) {
     vt_status s = VT_OK;
-    for (size_t i = 0; s == VT_OK && i < r->n_cells; i++) {
-        vt_cell *cell = &r->cells->cells[i];
+    for (size_t i = 0; s == VT_OK && i < SIZE_AT_A_TIME && r->next < r->n_cells; i++) {
+        vt_cell *cell = &r->cells->cells[r->next++];
         size_t rows = cell->n;
         cell->n = 0;
         s = vt_cell_reserve(cell, r->ix->dim, rows, err);
@@ -227,7 +229,8 @@ static void forget_dead(vt_rebuild *r, size_t from) {
     }
 }
 
-/* A slot that has come to life since all were assigned has no place: it is noted, and passed over. */
+/* A slot that has come to life since all were assigned has no place: it is noted, and passed over.
+ */
 static void fill_some(vt_rebuild *r, vt_pool *pool) {
     filling f = {.r = r};
     vt_cells *c = r->cells;
@@ -295,18 +298,14 @@ vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err)
     }
     if (r->phase == ASSIGN) {
         assign_some(r, pool);
+    } else if (r->phase == SIZE) {
+        s = size_some(r, err);
     } else {
         fill_some(r, pool);
     }
-    if (r->next < r->slots) {
-        return VT_OK;
-    }
-    r->next = 0;
-    if (r->phase == ASSIGN) {
-        s = size_cells(r, err);
-        r->phase = FILL;
-    } else {
-        r->phase = CATCH;
+    if (s == VT_OK && r->next == (r->phase == SIZE ? r->n_cells : r->slots)) {
+        r->next = 0;
+        r->phase++;
     }
     return s;
 }

@@ -112,10 +112,19 @@ bool vt_cell_holds(const vt_cell *c, size_t dim, size_t i, const vt_code *code) 
     return same;
 }
 
-void vt_cell_scores(const vt_cell *c, const vt_code_query *q, size_t row, float *out) {
+uint32_t vt_cell_scores(const vt_cell *c, const vt_code_query *q, size_t row, float floor,
+                        float *out) {
     vt_code_block b = {.codes = c->codes + row * q->words * sizeof(uint32_t),
                        .scale = c->scale + row,
                        .along = c->along + row,
                        .error = c->error + row};
-    vt_vec_code_scores(q, &b, out);
+    return vt_vec_code_scores(q, &b, floor, out);
+}
+
+void vt_cell_prefetch(const vt_cell *c, size_t dim) {
+    const char *centre = (const char *)c->centre.at, *codes = (const char *)c->codes;
+    for (size_t i = 0; i < dim * sizeof(float); i += 64) {
+        __builtin_prefetch(centre + i);
+        __builtin_prefetch(codes + i); /* as much of these: the hardware follows */
+    }
 }

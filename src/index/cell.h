@@ -28,7 +28,10 @@ void vt_cell_drop(vt_cell *c, size_t dim, size_t i);
 size_t vt_cell_find(const vt_cell *c, uint32_t slot);
 /* Whether row i is this code. */
 bool vt_cell_holds(const vt_cell *c, size_t dim, size_t i, const vt_code *code);
-/* Scores of VT_CODE_ROWS rows from `row` on. */
-void vt_cell_scores(const vt_cell *c, const vt_code_query *q, size_t row, float *out);
+/* Scores of VT_CODE_ROWS rows from `row` on; the bits returned tell which are not below `floor`. */
+uint32_t vt_cell_scores(const vt_cell *c, const vt_code_query *q, size_t row, float floor,
+                        float *out);
+/* Asks for what a scan of the cell reads first. */
+void vt_cell_prefetch(const vt_cell *c, size_t dim);
 
 #endif

@@ -114,7 +114,7 @@ void vt_cells_promise(const vt_cells *c, const vt_ask *ask, const vt_learnt *lea
                       float *scores) {
     vt_code_query q = vt_ask_centre(ask, &c->router.centre, 0);
     for (size_t i = 0; i < c->n; i += VT_CODE_ROWS) {
-        vt_cell_scores(&c->router, &q, i, scores + i);
+        vt_cell_scores(&c->router, &q, i, 0, scores + i);
     }
     for (size_t i = 0; learnt && learnt->beat && i < c->n; i++) {
         scores[i] += learnt->beat[i];

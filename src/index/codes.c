@@ -62,10 +62,11 @@ vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) {
     size_t padded = VT_FINE_GROUP * vt_fine_groups(dim), words = vt_code_words(dim);
     float most = vt_largest(x, dim);
     int32_t sum = 0;
+    int8_t *numbers = vt_alloc(words, 8);
     *a = (vt_ask){.vector = vt_alloc(padded, sizeof *a->vector),
-                  .numbers = vt_alloc(words, 8),
+                  .numbers = numbers,
                   .dim = dim};
-    if (!a->vector || !a->numbers) {
+    if (!a->vector || !numbers) {
         vt_ask_release(a);
         return vt_fail_nomem(err, padded * sizeof *a->vector);
     }
@@ -73,11 +74,11 @@ vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) {
     float inverse = most > 0 ? 127 / most : 0;
     for (size_t i = 0; i < dim; i++) {
         int number = vt_nearest(x[i] * inverse);
-        a->numbers[i] = (int8_t)number;
+        numbers[i] = (int8_t)number;
         sum += number;
     }
     float step = most / 127;
-    a->query = (vt_code_query){.numbers = a->numbers,
+    a->query = (vt_code_query){.numbers = numbers,
                                .words = words,
                                .step = step,
                                .offset = -(LEVELS - 1) / 2.0f * step * (float)sum};

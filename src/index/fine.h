@@ -64,6 +64,7 @@ static inline float vt_fine_score(const vt_fine *f, const float *q, size_t slot)
 
 static inline void vt_fine_prefetch(const vt_fine *f, size_t slot) {
     const uint8_t *row = vt_fine_row(f, slot);
+    __builtin_prefetch(&f->blocks[slot / f->block_rows].steps[slot % f->block_rows]);
     for (size_t i = 0; i < f->row_bytes; i += 64) {
         __builtin_prefetch(row + i);
     }

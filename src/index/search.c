@@ -164,18 +164,14 @@ static uint32_t block_matches(const search *s, const vt_cell *cell, size_t row) 
 static void look_at_block(const search *s, const vt_cell *cell, const vt_code_query *q, size_t row,
                           part *p) {
     float scores[VT_CODE_ROWS];
-    uint32_t bits = block_matches(s, cell, row), reached = 0;
+    uint32_t bits = block_matches(s, cell, row);
     p->estimated += (unsigned)__builtin_popcount(bits);
     if (!bits) {
         return;
     }
-    vt_cell_scores(cell, q, row, scores);
+    bits &= vt_cell_scores(cell, q, row, vt_topk_floor(&p->top), scores);
     score_pending(s, p);
-    float floor = vt_topk_floor(&p->top);
-    for (size_t i = 0; i < VT_CODE_ROWS; i++) {
-        reached |= (uint32_t)!(scores[i] < floor) << i; /* NaN, of a damaged code, does */
-    }
-    for (bits &= reached; bits; bits &= bits - 1) {
+    for (; bits; bits &= bits - 1) {
         unsigned i = (unsigned)__builtin_ctz(bits);
         uint32_t slot = cell->slots[row + i];
         vt_fine_prefetch(&s->ix->fine, slot);
@@ -189,6 +185,10 @@ static void look_at_cells(void *ctx, size_t begin, size_t end) {
         part *p = &s->parts[i];
         for (size_t j = i; j < s->n; j += s->n_parts) {
             const vt_cell *cell = &s->ix->cells->cells[s->order[s->first + j]];
+            if (j + s->n_parts < s->n) {
+                size_t next = s->order[s->first + j + s->n_parts];
+                vt_cell_prefetch(&s->ix->cells->cells[next], s->ix->dim);
+            }
             vt_code_query q = vt_ask_centre(&s->ask, &cell->centre, MARGIN);
             for (size_t row = 0; row < cell->n; row += VT_CODE_ROWS) {
                 look_at_block(s, cell, &q, row, p);

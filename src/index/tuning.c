@@ -143,7 +143,7 @@ static float scan_cell(const vt_cell *cell, const vt_code_query *q, uint32_t own
     float scores[VT_CODE_ROWS], best = -INFINITY;
     for (size_t row = 0; row < cell->n; row += VT_CODE_ROWS) {
         size_t n = cell->n - row < VT_CODE_ROWS ? cell->n - row : VT_CODE_ROWS;
-        vt_cell_scores(cell, q, row, scores);
+        vt_cell_scores(cell, q, row, 0, scores);
         for (size_t i = 0; i < n; i++) {
             if (cell->slots[row + i] == own) {
                 continue;

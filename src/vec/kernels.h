@@ -87,7 +87,8 @@ typedef struct vt_kernels {
     void (*from_f16)(float *out, const uint16_t *in, size_t n);
     void (*from_bf16)(float *out, const uint16_t *in, size_t n);
     float (*fine_dot)(const float *q, const uint8_t *row, size_t groups);
-    void (*code_scores)(const vt_code_query *q, const vt_code_block *block, float *out);
+    uint32_t (*code_scores)(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out);
     void (*softmax)(float *x, size_t n);
     void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */
 

@@ -61,6 +61,10 @@ static inline vf vf_min(vf a, vf b) {
     return _mm256_min_ps(a, b);
 }
 
+static inline uint32_t vf_not_below(vf a, vf b) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ));
+}
+
 static inline float vf_sum(vf v) {
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));

@@ -62,6 +62,11 @@ static inline vf vf_min(vf a, vf b) {
     return vbslq_f32(vcltq_f32(a, b), a, b);
 }
 
+static inline uint32_t vf_not_below(vf a, vf b) {
+    const uint32x4_t bits = {1, 2, 4, 8};
+    return vaddvq_u32(vbicq_u32(bits, vcltq_f32(a, b)));
+}
+
 static inline float vf_sum(vf v) {
     return vaddvq_f32(v);
 }

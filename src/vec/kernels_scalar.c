@@ -120,11 +120,15 @@ static int32_t code_sum(const vt_code_query *q, const uint8_t *codes, size_t row
     return sum;
 }
 
-static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
+static uint32_t code_scores(const vt_code_query *q, const vt_code_block *b, float floor,
+                            float *out) {
+    uint32_t reached = 0;
     for (size_t r = 0; r < VT_CODE_ROWS; r++) {
         float product = (float)code_sum(q, b->codes, r) * q->step + q->offset;
         out[r] = b->scale[r] * product + q->centre * (1 + b->along[r]) + q->slack * b->error[r];
+        reached |= (uint32_t)!(out[r] < floor) << r;
     }
+    return reached;
 }
 
 /* ---- matrix product --------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
  *   vi_load_bytes(p)            VF bytes, each to a lane
  *   vf_fma(a, b, c)             a * b + c, rounded once
  *   vf_max(a, b), vf_min(a, b)  b when either is NaN
+ *   vf_not_below(a, b)          a bit for each lane where a < b is false
  *   vf_sum(v)                   the sum of the lanes, always in the same order
  *   vi_madd16(a, b)             of 16-bit lanes: a * b, neighbours added, to 32 bits
  *   vi_madd8(a, b)              of bytes: a in 0..15 times signed b, neighbours added, to 16 bits
@@ -414,7 +415,8 @@ INLINE void add_code_word(const int8_t *numbers, const uint8_t *codes, vf *low, 
 
 /* Halves of even words and of odd ones are chains of their own, because a product takes longer than
  * the next one needs to begin. The next block is asked for line by line. */
-static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
+static uint32_t code_scores(const vt_code_query *q, const vt_code_block *b, float floor,
+                            float *out) {
     const size_t line = VT_CODE_ROWS * sizeof(uint32_t), bytes = q->words * line;
     vf low[2][CODE_VECTORS], high[2][CODE_VECTORS];
     for (size_t v = 0; v < CODE_VECTORS; v++) {
@@ -432,14 +434,18 @@ static void code_scores(const vt_code_query *q, const vt_code_block *b, float *o
     if (w < q->words) {
         add_code_word(numbers, codes, low[0], high[0]);
     }
+    uint32_t reached = 0;
     for (size_t v = 0; v < CODE_VECTORS; v++) {
         vi whole = (vi)low[0][v] + (vi)high[0][v] + (vi)low[1][v] + (vi)high[1][v];
         vf sum = __builtin_convertvector(whole, vf);
         vf product = vf_fma(sum, vf_set1(q->step), vf_set1(q->offset));
         vf middle = vf_fma(vf_set1(q->centre), vf_load(b->along + v * VF), vf_set1(q->centre));
         vf score = vf_fma(vf_load(b->scale + v * VF), product, middle);
-        vf_store(out + v * VF, vf_fma(vf_set1(q->slack), vf_load(b->error + v * VF), score));
+        score = vf_fma(vf_set1(q->slack), vf_load(b->error + v * VF), score);
+        reached |= vf_not_below(score, vf_set1(floor)) << v * VF;
+        vf_store(out + v * VF, score);
     }
+    return reached;
 }
 
 /* ---- matrix product --------------------------------------------------------------------- */

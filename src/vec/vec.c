@@ -142,8 +142,9 @@ float vt_vec_fine_dot(const float *q, const uint8_t *row, size_t groups) {
     return chosen->fine_dot(q, row, groups);
 }
 
-void vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float *out) {
-    chosen->code_scores(q, block, out);
+uint32_t vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out) {
+    return chosen->code_scores(q, block, floor, out);
 }
 
 void vt_vec_softmax(float *x, size_t n) {

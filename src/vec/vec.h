@@ -170,8 +170,10 @@ typedef struct vt_code_block {
     const float *scale, *along, *error; /* [VT_CODE_ROWS] each */
 } vt_code_block;
 
-/* Scores of one block's rows, out[VT_CODE_ROWS]. */
-void vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float *out);
+/* Scores of one block's rows, out[VT_CODE_ROWS]; the bits returned tell which are not below `floor`
+ * (a NaN is not). */
+uint32_t vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out);
 
 /* ---- top-k ------------------------------------------------------------------------------ */
 

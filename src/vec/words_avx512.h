@@ -56,6 +56,10 @@ static inline vf vf_min(vf a, vf b) {
     return _mm512_min_ps(a, b);
 }
 
+static inline uint32_t vf_not_below(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
+}
+
 /* a / b to 1.5 units in the last place: the processor divides sixteen numbers in as many cycles,
  * and approximates their reciprocals in two. */
 #define NATIVE_DIVISION

@@ -208,7 +208,7 @@ static void scores_of(const shelf_of_codes *s, const float *q, float margin, flo
     ok(vt_ask_init(&ask, q, s->dim, &err), &err);
     vt_code_query query = vt_ask_centre(&ask, &s->cell.centre, margin);
     for (size_t row = 0; row < s->cell.n; row += VT_CODE_ROWS) {
-        vt_cell_scores(&s->cell, &query, row, scores + row);
+        vt_cell_scores(&s->cell, &query, row, 0, scores + row);
     }
     vt_ask_release(&ask);
 }

@@ -539,7 +539,7 @@ static void code_scores_of_every_length(void) {
         }
         vt_code_query q = {numbers, words, 0.01f, -0.5f, 0.25f, 0.125f};
         vt_code_block b = {codes, scale, along, error};
-        vt_vec_code_scores(&q, &b, got);
+        uint32_t reached = vt_vec_code_scores(&q, &b, 0.125f, got);
         for (size_t r = 0; r < VT_CODE_ROWS; r++) {
             double sum = 0;
             for (size_t d = 0; d < 8 * words; d++) {
@@ -549,6 +549,7 @@ static void code_scores_of_every_length(void) {
             double want = (double)scale[r] * (sum * (double)q.step + -0.5) +
                           0.25 * (1 + (double)along[r]) + 0.125 * (double)error[r];
             assert_true(fabs((double)got[r] - want) < 1e-6 * (1 + fabs(sum * (double)q.step)));
+            assert_int_equal(reached >> r & 1, !(got[r] < 0.125f));
         }
         free(codes);
         free(numbers);

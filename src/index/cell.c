@@ -2,8 +2,8 @@
  * reads from beginning to end. Order within a cell means nothing, so a row is forgotten by putting
  * the last one in its place: nothing dead is ever scanned.
  *
- * One allocation holds all of a cell, and a file holds the same bytes, so that a cell may lie in the
- * map of a snapshot until it grows. */
+ * One allocation holds all of a cell, and a file holds the same bytes, so that a cell may lie in
+ * the map of a snapshot until it grows. */
 #include "index/cell.h"
 
 static size_t block_bytes(size_t dim) {

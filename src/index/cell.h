@@ -5,9 +5,9 @@
 #include "index/codes.h"
 
 typedef struct vt_cell {
-    vt_centre centre; /* not owned */
-    size_t n, cap;    /* rows; cap is a multiple of VT_CODE_ROWS */
-    uint8_t *codes;   /* blocks of vt_vec_code_scores; behind them the arrays below */
+    vt_centre centre;             /* not owned */
+    size_t n, cap;                /* rows; cap is a multiple of VT_CODE_ROWS */
+    uint8_t *codes;               /* blocks of vt_vec_code_scores; behind them the arrays below */
     float *scale, *along, *error; /* [cap] each */
     uint32_t *slots;              /* [cap]: whose code it is */
     bool mapped;                  /* not ours to free */

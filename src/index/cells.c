@@ -1,12 +1,13 @@
-/* The cells of a collection: an inverted file (Jegou et al., PAMI 2011), rows by their nearest centre.
+/* The cells of a collection: an inverted file (Jegou et al., PAMI 2011), rows by their nearest
+ * centre.
  *
  * A query ranks cells by their centres, and with 2 * sqrt(rows) of them reading all centres would
- * cost as much as the cells it then reads. So the centres are rows of a cell themselves, the router,
- * and are ranked by their codes.
+ * cost as much as the cells it then reads. So the centres are rows of a cell themselves, the
+ * router, and are ranked by their codes.
  *
- * Rejected: a graph (HNSW): see docs/NOTES.md for what it measured. It costs 130 bytes of links a row,
- * minutes to build for a million rows, repair at each removal, and hops at random where a cell is
- * read in a line; a filter that lets one row in a hundred pass breaks its paths. */
+ * Rejected: a graph (HNSW): see docs/NOTES.md for what it measured. It costs 130 bytes of links a
+ * row, minutes to build for a million rows, repair at each removal, and hops at random where a cell
+ * is read in a line; a filter that lets one row in a hundred pass breaks its paths. */
 #include "index/cells.h"
 
 #include <math.h>
@@ -35,8 +36,8 @@ static vt_status make_router(vt_cells *c, vt_err *err) {
     return s;
 }
 
-vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_for,
-                        vt_cells **out, vt_err *err) {
+vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_for, vt_cells **out,
+                        vt_err *err) {
     static _Atomic uint64_t ids;
     vt_status s = VT_OK;
     size_t floats = 0;

@@ -34,15 +34,15 @@ typedef struct vt_cells {
 } vt_cells;
 
 /* Empty cells around copies of n centres. */
-vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_for,
-                        vt_cells **out, vt_err *err) VT_MUST_USE;
+vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_for, vt_cells **out,
+                        vt_err *err) VT_MUST_USE;
 void vt_cells_close(vt_cells *c);
 size_t vt_cells_bytes(const vt_cells *c, size_t *places); /* all, and of that the places */
 
 /* Places for slots below `slots`. */
 vt_status vt_cells_reserve(vt_cells *c, size_t slots, vt_err *err) VT_MUST_USE;
-/* Codes x[dim] in the nearest cell; the slot has a place and is in no cell, or in one that it leaves
- * for this. On failure nothing has changed. */
+/* Codes x[dim] in the nearest cell; the slot has a place and is in no cell, or in one that it
+ * leaves for this. On failure nothing has changed. */
 vt_status vt_cells_put(vt_cells *c, uint32_t slot, const float *x, vt_err *err) VT_MUST_USE;
 void vt_cells_remove(vt_cells *c, uint32_t slot); /* nothing where it is in none */
 

@@ -1,8 +1,8 @@
 /* Rows in 4 bits a dimension, and estimates of inner products from them.
  *
- * After RaBitQ and its extension (Gao and Long, SIGMOD 2024; Gao et al., SIGMOD 2025): a rotated row
- * x less a centre c is rounded to a grid, u in {-7.5 .. 7.5}^dim, with one scale a row. With
- * s = <x - c, u> / <u, u>, what the code does not say is the residual r = x - c - s u, at right
+ * After RaBitQ and its extension (Gao and Long, SIGMOD 2024; Gao et al., SIGMOD 2025): a rotated
+ * row x less a centre c is rounded to a grid, u in {-7.5 .. 7.5}^dim, with one scale a row. With s
+ * = <x - c, u> / <u, u>, what the code does not say is the residual r = x - c - s u, at right
  * angles to u. So for a query q
  *
  *     <q, x> = <q, c> + s <q, u> + <q, r>
@@ -63,9 +63,7 @@ vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) {
     float most = vt_largest(x, dim);
     int32_t sum = 0;
     int8_t *numbers = vt_alloc(words, 8);
-    *a = (vt_ask){.vector = vt_alloc(padded, sizeof *a->vector),
-                  .numbers = numbers,
-                  .dim = dim};
+    *a = (vt_ask){.vector = vt_alloc(padded, sizeof *a->vector), .numbers = numbers, .dim = dim};
     if (!a->vector || !numbers) {
         vt_ask_release(a);
         return vt_fail_nomem(err, padded * sizeof *a->vector);

@@ -2,9 +2,9 @@
  *
  * A row is rounded to whole steps, 2047 of them to its largest coordinate. The rotation has made
  * coordinates alike, so the largest is some 3.5 times their deviation, and rounding turns a unit
- * vector of 512 dimensions by 5e-4: an inner product is off by 2e-5, a few times what binary16 would
- * cost, for three quarters of its bytes. The upper 8 bits and the lower 4 lie apart, so that a
- * kernel widens whole bytes (vt_vec_fine_dot).
+ * vector of 512 dimensions by 5e-4: an inner product is off by 2e-5, a few times what binary16
+ * would cost, for three quarters of its bytes. The upper 8 bits and the lower 4 lie apart, so that
+ * a kernel widens whole bytes (vt_vec_fine_dot).
  *
  * Rejected: binary32 (2,048 bytes a row of 512 where this takes 768; the exact vectors are in the
  * database, where the few rows of an answer are read anyway); binary16 (1,024); 8 bits (an error of
@@ -49,7 +49,8 @@ size_t vt_fine_bytes(const vt_fine *f) {
 static void add_block(vt_fine *f, uint8_t *at, bool mapped) {
     f->blocks[f->n_blocks++] = (vt_fine_block){
         .rows = at,
-        .steps = (float *)(void *)(at + f->block_rows * f->row_bytes), /* of whole groups: aligned */
+        .steps =
+            (float *)(void *)(at + f->block_rows * f->row_bytes), /* of whole groups: aligned */
         .mapped = mapped};
 }
 

@@ -4,13 +4,14 @@
  * Everything is kept rotated (rotation.c): inner products are the same, and coordinates are alike.
  *
  * Nothing here waits for cells. A collection without them, or one that is loaded faster than they
- * are made, is searched by scoring every match; each put finds its cell at once where there are any.
+ * are made, is searched by scoring every match; each put finds its cell at once where there are
+ * any.
  *
  * Threads: none of its own; readers may share an index that nobody changes.
  *
- * Invariants (vt_index_check): live.n == slots, live_count bits of it are set; a live slot has a row
- * of unit length; with cells, a slot is in exactly one cell when it is live and in none when it is
- * not, and its code there is that of its row. */
+ * Invariants (vt_index_check): live.n == slots, live_count bits of it are set; a live slot has a
+ * row of unit length; with cells, a slot is in exactly one cell when it is live and in none when it
+ * is not, and its code there is that of its row. */
 #include "index/room.h"
 
 #include <math.h>
@@ -113,9 +114,9 @@ static void note(vt_index *ix, size_t slot) {
     }
 }
 
-/* Rounds x[padded] to row[row_bytes] and to what is read of it again. A vector that the rotation does
- * not even out, which somebody would have to look for, comes out too long: it is made of length 1, as
- * vt_index_check wants every row to be. */
+/* Rounds x[padded] to row[row_bytes] and to what is read of it again. A vector that the rotation
+ * does not even out, which somebody would have to look for, comes out too long: it is made of
+ * length 1, as vt_index_check wants every row to be. */
 static float round_row(const vt_index *ix, float *x, uint8_t *row) {
     float step = vt_fine_encode(&ix->fine, x, row);
     vt_fine_decode(&ix->fine, row, step, x);
@@ -229,8 +230,8 @@ bool vt_index_wants_cells(const vt_index *ix) {
 
 /* ---- check ------------------------------------------------------------------------------ */
 
-/* Row by row of the cells, and not slot by slot: a slot would have to be looked for in its cell, and
- * where many products have one picture that cell is large. */
+/* Row by row of the cells, and not slot by slot: a slot would have to be looked for in its cell,
+ * and where many products have one picture that cell is large. */
 static vt_status check_codes(const vt_index *ix, size_t cell, float *x, vt_err *err) {
     const vt_cell *c = &ix->cells->cells[cell];
     vt_code code;

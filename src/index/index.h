@@ -1,10 +1,10 @@
-/* index: which vectors are nearest to a query. Slots 0..2^32-2 hold unit vectors; a search gives the
- * k of largest inner product among the live slots of a filter.
+/* index: which vectors are nearest to a query. Slots 0..2^32-2 hold unit vectors; a search gives
+ * the k of largest inner product among the live slots of a filter.
  *
- * Vectors are kept twice, both rounded: in 12 bits a dimension, for scores ("rows"), and, once cells
- * are made, in 4 bits beside others that resemble them, for estimates ("cells"). A score differs
- * from the exact inner product by some 3e-5 (VT_INDEX_ERROR bounds it); whoever holds the exact
- * vectors scores the few hits of an answer once more.
+ * Vectors are kept twice, both rounded: in 12 bits a dimension, for scores ("rows"), and, once
+ * cells are made, in 4 bits beside others that resemble them, for estimates ("cells"). A score
+ * differs from the exact inner product by some 3e-5 (VT_INDEX_ERROR bounds it); whoever holds the
+ * exact vectors scores the few hits of an answer once more.
  *
  * Not synchronised: the catalog holds a lock around it (many readers or one writer). Functions that
  * take a const vt_index only read. */
@@ -137,11 +137,11 @@ vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err)
 vt_status vt_rebuild_finish(vt_rebuild *r, vt_err *err) VT_MUST_USE;
 void vt_rebuild_close(vt_rebuild *r); /* NULL allowed */
 
-/* Learning from samples how far to look: what fraction of the rows a query of this kind must see for
- * a wished recall, and by how much a cell's best row beats its centre. A kind nothing was learnt of
- * sees every row. vt_tuning_open and _apply under the write lock, _learn (the long one: each
- * query scans every cell) under the read lock, a few queries a call. Learning is lost with the next
- * rebuild: do it again after. */
+/* Learning from samples how far to look: what fraction of the rows a query of this kind must see
+ * for a wished recall, and by how much a cell's best row beats its centre. A kind nothing was
+ * learnt of sees every row. vt_tuning_open and _apply under the write lock, _learn (the long one:
+ * each query scans every cell) under the read lock, a few queries a call. Learning is lost with the
+ * next rebuild: do it again after. */
 typedef struct vt_tuning vt_tuning;
 
 /* queries: n unit vectors, n >= 16; they are copied. NULL, for images: a sample of the index's own
@@ -162,8 +162,8 @@ void vt_index_spend_more(vt_index *ix, vt_query_kind kind, float factor);
 
 /* ---- snapshot ----------------------------------------------------------------------------- */
 
-/* A file of named sections with checksums, which is either whole or not there. See snapshot.c for the
- * format. */
+/* A file of named sections with checksums, which is either whole or not there. See snapshot.c for
+ * the format. */
 typedef struct vt_snapshot_key { /* whose it is and of which state: compared when it is opened */
     char database_id[37];
     vt_hash model;
@@ -206,14 +206,15 @@ void vt_snapshot_release(vt_snapshot *s); /* NULL allowed; unmaps */
 void *vt_snapshot_find(const vt_snapshot *s, const char *name, size_t *n);
 
 /* Writes the index as sections. Called under the read lock, it writes a part and says whether there
- * is *more; *state is 0 at first. Between calls changes may happen, but no rebuild (E_MISMATCH: begin
- * a new file): what was not changed between the first call and the last is written as it is, what was
- * changed must be put or removed again after loading. */
+ * is *more; *state is 0 at first. Between calls changes may happen, but no rebuild (E_MISMATCH:
+ * begin a new file): what was not changed between the first call and the last is written as it is,
+ * what was changed must be put or removed again after loading. */
 vt_status vt_index_save(const vt_index *ix, vt_snapshot_writer *w, uint64_t *state, bool *more,
                         vt_err *err) VT_MUST_USE;
-/* An index over the sections, which stay in use: the snapshot is released after the index is closed.
- * Only the slots of `keep` are live. E_CORRUPT where a slot of `keep` is missing or anything would
- * mislead a search; that codes are those of their rows is up to the checksums and vt_index_check. */
+/* An index over the sections, which stay in use: the snapshot is released after the index is
+ * closed. Only the slots of `keep` are live. E_CORRUPT where a slot of `keep` is missing or
+ * anything would mislead a search; that codes are those of their rows is up to the checksums and
+ * vt_index_check. */
 vt_status vt_index_load(const vt_snapshot *s, size_t dim, const vt_bitset *keep, vt_index **out,
                         vt_err *err) VT_MUST_USE;
 

@@ -1,13 +1,15 @@
 /* k-means (Lloyd 1982) by products of matrices: |x - c|^2 is least where <x, c> - |c|^2 / 2 is
  * largest, and those of many rows with all centres are one product, the encoder's own
- * (vt_mat_mul), in bf16 where the machine has it: a row on the border of two cells may lie in either.
+ * (vt_mat_mul), in bf16 where the machine has it: a row on the border of two cells may lie in
+ * either.
  *
  * Balance: a centre that a round left with less than an eighth of its share takes half of the
  * largest cell, by a small step to one side of its centre while the other goes to the other side. A
- * cell ten times as large as the others costs every query that looks at it; an empty one costs a rank.
+ * cell ten times as large as the others costs every query that looks at it; an empty one costs a
+ * rank.
  *
- * Rejected: k-means++ (as many passes over the sample as there are centres, for the same recall after
- * ten rounds); more rounds than ten (recall by less than 0.002). */
+ * Rejected: k-means++ (as many passes over the sample as there are centres, for the same recall
+ * after ten rounds); more rounds than ten (recall by less than 0.002). */
 #include "index/kmeans.h"
 
 #define ROUNDS    10
@@ -87,6 +89,7 @@ static void attract(rounds *k, vt_assigner *a, const float *x, size_t stride, si
     vt_assigner_set(a, k->centres);
     for (size_t done = 0; done < rows; done += VT_ASSIGN_ROWS) {
         size_t some = rows - done < VT_ASSIGN_ROWS ? rows - done : VT_ASSIGN_ROWS;
+        vt_pool_give_way(pool);
         vt_assigner_run(a, x + done * stride, stride, some, to, pool);
         for (size_t r = 0; r < some; r++) {
             const float *row = x + (done + r) * stride;

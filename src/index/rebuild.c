@@ -17,8 +17,10 @@
 
 #define SAMPLE_OF_CELL 32
 #define CELLS_OF_ROOT  2.0 /* cells: this times the square root of the rows */
+#define DRAW_AHEAD     8   /* rows */
 #define ROWS_MIN       4   /* there must be as many as cells */
 #define SIZE_AT_A_TIME 32  /* cells: their memory is touched for the first time */
+#define CATCH_UP_STEP  128 /* noted slots moved at a time */
 #define CATCH_UP       64  /* noted slots left for the end, unless they come faster than they go */
 
 enum phase { ASSIGN, SIZE, FILL, CATCH };
@@ -54,28 +56,40 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 (Steele et al. 2014
     return z ^ z >> 31;
 }
 
-/* n_sample of the live slots at random, each at most once, in random order (Floyd's algorithm would
- * need a set; live slots are listed anyway). */
-static vt_status draw_sample(vt_rebuild *r, vt_err *err) {
+/* All live slots, and among the first n_sample of them each as likely as any other (Fisher and
+ * Yates). */
+static void shuffle_live(const vt_rebuild *r, uint32_t *slots) {
     const vt_index *ix = r->ix;
-    uint32_t *slots = vt_alloc(ix->live_count, sizeof *slots);
     uint64_t state = 1;
     size_t n = 0;
-    if (!slots) {
-        return vt_fail_nomem(err, ix->live_count * sizeof *slots);
-    }
     for (size_t slot = 0; slot < ix->live.n; slot++) {
         if (vt_bitset_get(&ix->live, slot)) {
             slots[n++] = (uint32_t)slot;
         }
     }
-    for (size_t i = 0; i < r->n_sample; i++) { /* Fisher and Yates */
+    for (size_t i = 0; i < r->n_sample; i++) {
         size_t j = i + (size_t)(next_random(&state) % (n - i));
         uint32_t slot = slots[j];
         slots[j] = slots[i];
-        memcpy(r->sample + i * ix->fine.row_bytes, vt_fine_row(&ix->fine, slot),
-               ix->fine.row_bytes);
-        r->steps[i] = vt_fine_step(&ix->fine, slot);
+        slots[i] = slot;
+    }
+}
+
+/* Everybody waits meanwhile, for memory above all: rows are asked for some time before they are
+ * copied. */
+static vt_status draw_sample(vt_rebuild *r, vt_err *err) {
+    const vt_fine *f = &r->ix->fine;
+    uint32_t *slots = vt_alloc(r->ix->live_count, sizeof *slots);
+    if (!slots) {
+        return vt_fail_nomem(err, r->ix->live_count * sizeof *slots);
+    }
+    shuffle_live(r, slots);
+    for (size_t i = 0; i < r->n_sample; i++) {
+        if (i + DRAW_AHEAD < r->n_sample) {
+            vt_fine_prefetch(f, slots[i + DRAW_AHEAD]);
+        }
+        memcpy(r->sample + i * f->row_bytes, vt_fine_row(f, slots[i]), f->row_bytes);
+        r->steps[i] = vt_fine_step(f, slots[i]);
     }
     free(slots);
     return VT_OK;
@@ -284,7 +298,7 @@ static vt_status catch_up(vt_rebuild *r, size_t most, vt_err *err) {
  * faster than they are brought in, going on would never end. */
 static vt_status catch_up_some(vt_rebuild *r, bool *more, vt_err *err) {
     size_t behind = vt_bitset_count(&r->noted);
-    vt_status s = catch_up(r, VT_ASSIGN_ROWS, err);
+    vt_status s = catch_up(r, CATCH_UP_STEP, err);
     *more = behind < r->behind && vt_bitset_count(&r->noted) > CATCH_UP;
     r->behind = behind;
     return s;

@@ -14,7 +14,7 @@ struct vt_index {
     vt_fine fine;
     vt_bitset live; /* live.n is vt_index_slots */
     size_t live_count;
-    vt_cells *cells; /* NULL before they are made */
+    vt_cells *cells;  /* NULL before they are made */
     vt_bitset *noted; /* while a rebuild is open: slots that changed since; not owned */
 };
 

@@ -6,15 +6,15 @@
  *     learnt   for each kind that was learnt: struct saved_learnt, then [cells] float
  *     index    struct saved_index, last
  *
- * Written in parts between which the index changes. Each block and each cell is whole, but they are of
- * different moments, so a row that changed between may be in two cells or in none. Who loads the file
- * knows which slots did not change (`keep`) and puts the others again. Sections may lie in the map for
- * as long as the index lives: a cell moves to memory of its own when it grows, and a change to what
- * lies in the map stays in this process.
+ * Written in parts between which the index changes. Each block and each cell is whole, but they are
+ * of different moments, so a row that changed between may be in two cells or in none. Who loads the
+ * file knows which slots did not change (`keep`) and puts the others again. Sections may lie in the
+ * map for as long as the index lives: a cell moves to memory of its own when it grows, and a change
+ * to what lies in the map stays in this process.
  *
- * What is verified at load is all that a search relies on not to crash or to find a row twice: sizes,
- * places, slots, finite numbers. That codes are those of their rows is up to the checksums, and to
- * vt_index_check. */
+ * What is verified at load is all that a search relies on not to crash or to find a row twice:
+ * sizes, places, slots, finite numbers. That codes are those of their rows is up to the checksums,
+ * and to vt_index_check. */
 #include "index/room.h"
 
 #include <math.h>
@@ -79,8 +79,7 @@ static vt_status save_rows(const vt_index *ix, vt_snapshot_writer *w, progress *
     return s;
 }
 
-static vt_status save_centres(const vt_index *ix, vt_snapshot_writer *w, progress *p,
-                              vt_err *err) {
+static vt_status save_centres(const vt_index *ix, vt_snapshot_writer *w, progress *p, vt_err *err) {
     const vt_cells *c = ix->cells;
     vt_status s = vt_snapshot_section(w, "centres", err);
     if (s == VT_OK && c) {
@@ -98,9 +97,9 @@ static vt_status save_cell(const vt_cell *cell, size_t dim, vt_snapshot_writer *
     const struct {
         const void *bytes;
         size_t n;
-    } parts[] = {{&head, sizeof head},      {cell->codes, codes},
-                 {cell->scale, floats},     {cell->along, floats},
-                 {cell->error, floats},     {cell->slots, cap * sizeof *cell->slots}};
+    } parts[] = {{&head, sizeof head},  {cell->codes, codes},
+                 {cell->scale, floats}, {cell->along, floats},
+                 {cell->error, floats}, {cell->slots, cap * sizeof *cell->slots}};
     vt_status s = VT_OK;
     for (size_t i = 0; s == VT_OK && i < (cap > 0 ? sizeof parts / sizeof *parts : 1); i++) {
         s = vt_snapshot_add(w, parts[i].bytes, parts[i].n, err);
@@ -195,8 +194,8 @@ static vt_status load_header(const vt_snapshot *s, size_t dim, saved_index *head
     }
     memcpy(head, x.at, sizeof *head);
     if (head->layout != LAYOUT || head->dim != dim) {
-        return vt_fail(err, VT_E_CORRUPT, "layout %u of %u dimensions, not %d of %zu",
-                       head->layout, head->dim, LAYOUT, dim);
+        return vt_fail(err, VT_E_CORRUPT, "layout %u of %u dimensions, not %d of %zu", head->layout,
+                       head->dim, LAYOUT, dim);
     }
     bool coded = dim >= VT_CODED_DIM_MIN && dim <= VT_CODED_DIM_MAX;
     if (head->cells > UINT32_MAX - 1 || (head->cells > 0 && !coded)) {
@@ -297,8 +296,8 @@ static vt_status place_rows(vt_index *ix, uint32_t number, vt_err *err) {
             continue;
         }
         if (c->place[slot] != VT_NOWHERE) {
-            return vt_fail(err, VT_E_CORRUPT, "slot %u is in cells %u and %u", slot,
-                           c->place[slot], number);
+            return vt_fail(err, VT_E_CORRUPT, "slot %u is in cells %u and %u", slot, c->place[slot],
+                           number);
         }
         c->place[slot] = number;
         c->rows++;

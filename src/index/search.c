@@ -1,35 +1,35 @@
-/* A search: plan, then score every match, or estimate those in the cells that promise most and score
- * what could still be among the k best.
+/* A search: plan, then score every match, or estimate those in the cells that promise most and
+ * score what could still be among the k best.
  *
- * The planner compares two costs. Scoring every match costs by the match. Cells cost by the row that
- * is looked at, matching or not: what fraction must be looked at was learnt from samples for each kind
- * of query (tuning.c), by depth: the best 10 of one row in a hundred lie as deep in the collection as
- * the best 1,000 of all. The search goes on until that fraction of the *matches* was seen, not of the
- * rows. And under a filter no cell is passed over that promises more than the k-th best score so far:
- * where filter and query do not agree (a dress shown, shoes wanted), what was learnt of queries near
- * their matches says nothing of these.
+ * The planner compares two costs. Scoring every match costs by the match. Cells cost by the row
+ * that is looked at, matching or not: what fraction must be looked at was learnt from samples for
+ * each kind of query (tuning.c), by depth: the best 10 of one row in a hundred lie as deep in the
+ * collection as the best 1,000 of all. The search goes on until that fraction of the *matches* was
+ * seen, not of the rows. And under a filter no cell is passed over that promises more than the k-th
+ * best score so far: where filter and query do not agree (a dress shown, shoes wanted), what was
+ * learnt of queries near their matches says nothing of these.
  *
  * Within a cell, a block of estimates is compared with the k-th best score so far: a row whose
- * plausible score (estimate and MARGIN standard errors) reaches it is asked for in memory and scored
- * when the next block has been estimated, which is how long its bytes take to come. So scores are
- * those of the rows and never estimates, near queries score few rows and far ones many. Rejected:
- * keeping the 256 highest estimates of all and scoring those at the end (the heap cost a text query
- * more than the rows it saved).
+ * plausible score (estimate and MARGIN standard errors) reaches it is asked for in memory and
+ * scored when the next block has been estimated, which is how long its bytes take to come. So
+ * scores are those of the rows and never estimates, near queries score few rows and far ones many.
+ * Rejected: keeping the 256 highest estimates of all and scoring those at the end (the heap cost a
+ * text query more than the rows it saved).
  *
- * Threads: cells are dealt to the pool in turn, so that each part begins with good ones and has a high
- * bar early. Every part has a top-k of its own; the order of hits is total, so exact results do not
- * depend on the number of parts. */
+ * Threads: cells are dealt to the pool in turn, so that each part begins with good ones and has a
+ * high bar early. Every part has a top-k of its own; the order of hits is total, so exact results
+ * do not depend on the number of parts. */
 #include "index/room.h"
 
 #include <math.h>
 
 #define MARGIN       3.0f
-#define ROW_NS       60.0   /* what a row costs that is scored, */
-#define ESTIMATE_NS  3.0    /* estimated, */
-#define FILTER_NS    1.5    /* looked up in a filter, */
-#define CELL_NS      80.0   /* and a cell: ratios of bench/index.c on one machine */
-#define MORE_CELLS   16     /* a round, beyond the target */
-#define WORTH_A_PART 50e3   /* ns: below, waking somebody costs more than it saves */
+#define ROW_NS       60.0 /* what a row costs that is scored, */
+#define ESTIMATE_NS  3.0  /* estimated, */
+#define FILTER_NS    1.5  /* looked up in a filter, */
+#define CELL_NS      80.0 /* and a cell: ratios of bench/index.c on one machine */
+#define MORE_CELLS   16   /* a round, beyond the target */
+#define WORTH_A_PART 50e3 /* ns: below, waking somebody costs more than it saves */
 
 typedef struct part {
     vt_topk top;
@@ -247,8 +247,8 @@ static size_t take_cell(search *s) {
     return s->ix->cells->cells[best].n;
 }
 
-/* The next round: as many cells as should hold the matches that are still to be seen, and a few at a
- * time of those that promise more than what was found. */
+/* The next round: as many cells as should hold the matches that are still to be seen, and a few at
+ * a time of those that promise more than what was found. */
 static size_t take_cells(search *s, size_t seen, float found) {
     double per_match = (double)s->ix->cells->rows / (double)s->plan.matches;
     double wanted = seen < s->target ? (double)(s->target - seen) * per_match : 0;

@@ -1,19 +1,19 @@
 /* Learning from samples how far a query of a kind must look.
  *
- * Queries of words lie far from all pictures: the best of 60,000 may have a cosine of 0.29 with one,
- * and its ten nearest are scattered over cells whose centres say little about them. What does say
- * something is the cell itself: some hold one row that words like, far from its centre, others are of
- * one piece. So from a sample of queries is learnt, for every cell, by how much its best row beats its
- * centre on average ("beat"), and cells are ranked by what their best row is likely to score. That
- * alone halves the rows a text query must see for a recall of 0.98. The catalogue brings the sample
- * itself: the names of its products, through the text tower. After the idea of RoarGraph (Chen et
- * al., VLDB 2024) and OOD-DiskANN (Jaiswal et al., 2022), to let a sample of queries shape the index,
- * but on cells, where it needs one number each.
+ * Queries of words lie far from all pictures: the best of 60,000 may have a cosine of 0.29 with
+ * one, and its ten nearest are scattered over cells whose centres say little about them. What does
+ * say something is the cell itself: some hold one row that words like, far from its centre, others
+ * are of one piece. So from a sample of queries is learnt, for every cell, by how much its best row
+ * beats its centre on average ("beat"), and cells are ranked by what their best row is likely to
+ * score. That alone halves the rows a text query must see for a recall of 0.98. The catalogue
+ * brings the sample itself: the names of its products, through the text tower. After the idea of
+ * RoarGraph (Chen et al., VLDB 2024) and OOD-DiskANN (Jaiswal et al., 2022), to let a sample of
+ * queries shape the index, but on cells, where it needs one number each.
  *
- * Then the fraction of rows that must be seen is measured: each sample query finds its true best 10,
- * 100 and 1,000 by a scan of all codes, and the rows in the cells ranked before each of them are
- * counted. To measure nothing that was learnt by heart, queries of even number are ranked by what the
- * odd ones taught, and the other way round.
+ * Then the fraction of rows that must be seen is measured: each sample query finds its true best
+ * 10, 100 and 1,000 by a scan of all codes, and the rows in the cells ranked before each of them
+ * are counted. To measure nothing that was learnt by heart, queries of even number are ranked by
+ * what the odd ones taught, and the other way round.
  *
  * Rejected: one nprobe for all (images would pay for texts); ranking by the cell's radius (helps
  * pictures, not words). */
@@ -24,8 +24,9 @@
 #define DEEPEST    1000
 #define CANDIDATES 1500  /* estimated best, of which the deepest are found */
 #define BINS       65536 /* of the fraction of rows */
-#define CAUTION    0.2f  /* of what is missing to a recall of 1, what is aimed for is this much higher */
-#define LEAST      16    /* queries */
+#define CAUTION                                                                                    \
+    0.2f /* of what is missing to a recall of 1, what is aimed for is this much higher */
+#define LEAST      16 /* queries */
 #define OWN_SAMPLE 256
 #define FACTOR_MAX ((float)BINS) /* makes all of the least that can be needed */
 
@@ -35,17 +36,17 @@ const float vt_learnt_levels[VT_LEVELS] = {0.8f, 0.9f, 0.95f, 0.98f, 0.99f, 0.99
 struct vt_tuning {
     vt_query_kind kind;
     size_t dim, padded, n;
-    float *queries;  /* [n][padded], rotated */
-    uint32_t *own;   /* [n]: the slot a query was taken from, VT_NOWHERE where from none */
-    uint64_t id;     /* of the cells it was opened for */
+    float *queries;      /* [n][padded], rotated */
+    uint32_t *own;       /* [n]: the slot a query was taken from, VT_NOWHERE where from none */
+    uint64_t id;         /* of the cells it was opened for */
     size_t n_cells, row; /* row: floats from one query's promises to the next's */
-    size_t next;     /* query; n .. 2n: ranked a second time, to measure */
-    float *promises; /* [n][row]: of each cell */
-    float *beats;    /* [n][n_cells]: what its best row is above that */
-    float *taught;   /* [2][n_cells]: means over the even queries, the odd ones */
-    uint32_t *found; /* [n][DEEPEST]: the cells of the best rows, best first */
-    size_t *n_found; /* [n] */
-    uint32_t *bins;  /* [VT_DEPTHS][BINS] */
+    size_t next;         /* query; n .. 2n: ranked a second time, to measure */
+    float *promises;     /* [n][row]: of each cell */
+    float *beats;        /* [n][n_cells]: what its best row is above that */
+    float *taught;       /* [2][n_cells]: means over the even queries, the odd ones */
+    uint32_t *found;     /* [n][DEEPEST]: the cells of the best rows, best first */
+    size_t *n_found;     /* [n] */
+    uint32_t *bins;      /* [VT_DEPTHS][BINS] */
 };
 
 /* ---- open ------------------------------------------------------------------------------- */

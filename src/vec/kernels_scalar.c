@@ -126,7 +126,8 @@ static uint32_t code_scores(const vt_code_query *q, const vt_code_block *b, floa
     for (size_t r = 0; r < VT_CODE_ROWS; r++) {
         float product = (float)code_sum(q, b->codes, r) * q->step + q->offset;
         out[r] = b->scale[r] * product + q->centre * (1 + b->along[r]) + q->slack * b->error[r];
-        reached |= (uint32_t)!(out[r] < floor) << r;
+        bool below = out[r] < floor;
+        reached |= (uint32_t)!below << r;
     }
     return reached;
 }

@@ -16,7 +16,7 @@ class Demand:
     value: float        # None: not measured
     bound: float
     at_least: bool = False
-    digits: int = 2     # of the value
+    digits: int = 3     # of the value
 
     @property
     def kept(self):

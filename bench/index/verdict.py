@@ -181,6 +181,7 @@ def category_demands(results, data):
         within, alone = (results.point(DEFAULT, "category", data, side, kind, filter_="category")
                          for side in (OURS, "vitrine, of the category alone"))
         value = over(alone.qps, within.qps) if within and alone else None
+        yield Demand(f"{data}, {kind} queries in a category: recall by default", within.recall if within else None, 0.95, at_least=True, digits=4)
         yield Demand(f"{data}, {kind} queries in a category: time, of an index of it alone", value, 1.0)
 
 

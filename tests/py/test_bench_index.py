@@ -131,8 +131,8 @@ class Curves(unittest.TestCase):
             for setting, (recall, qps) in rates.items():
                 results.add_turn(Row("curve", "d", side, setting, "text", "-", 1, 0), recall, [1e6 / qps])
         lines = [demand.line() for demand in verdict.speed_demands(results, "d")]
-        self.assertIn("10.00 | PASS", lines[0])
-        self.assertIn("10.00 | PASS", lines[1])
+        self.assertIn("10.000 | PASS", lines[0])
+        self.assertIn("10.000 | PASS", lines[1])
         self.assertIn("not measured", lines[2])
 
 

@@ -154,11 +154,14 @@ vt_status vt_index_put(vt_index *ix, uint32_t slot, const float *v, vt_err *err)
         return vt_fail(err, VT_E_INVALID, "vector of slot %u: not of length 1", slot);
     }
     vt_status s = reserve(ix, slot, err);
-    float *x = s == VT_OK ? vt_alloc_aligned(padded * sizeof *x + ix->fine.row_bytes, 1) : NULL;
-    if (s == VT_OK && !x) {
-        s = vt_fail_nomem(err, padded * sizeof *x + ix->fine.row_bytes);
+    if (s != VT_OK) {
+        return s;
     }
-    if (s == VT_OK && slot >= slots) {
+    float *x = vt_alloc_aligned(padded * sizeof *x + ix->fine.row_bytes, 1);
+    if (!x) {
+        return vt_fail_nomem(err, padded * sizeof *x + ix->fine.row_bytes);
+    }
+    if (slot >= slots) {
         s = vt_bitset_resize(&ix->live, (size_t)slot + 1, err);
     }
     if (s == VT_OK) {
@@ -204,20 +207,23 @@ vt_status vt_index_mean(const vt_index *ix, const uint32_t *slots, size_t n, flo
     size_t padded = vt_index_padded(ix);
     float *x = vt_alloc_aligned(padded, sizeof *x);
     double *sum = vt_alloc(padded, sizeof *sum);
-    vt_status s = x && sum ? VT_OK : vt_fail_nomem(err, padded * sizeof *sum);
-    for (size_t i = 0; s == VT_OK && i < n; i++) {
+    vt_status s = VT_OK;
+    if (!x || !sum) {
+        s = vt_fail_nomem(err, padded * sizeof *sum);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
         assert(vt_bitset_get(&ix->live, slots[i]));
         vt_fine_read(&ix->fine, slots[i], x);
         for (size_t d = 0; d < padded; d++) {
             sum[d] += (double)x[d];
         }
     }
-    for (size_t d = 0; s == VT_OK && d < ix->dim; d++) {
+    for (size_t d = 0; d < ix->dim; d++) {
         mean[d] = (float)(sum[d] / (double)n);
     }
-    if (s == VT_OK) {
-        vt_rotation_undo(ix->rotation, mean);
-    }
+    vt_rotation_undo(ix->rotation, mean);
+done:
     free(x);
     free(sum);
     return s;

@@ -143,9 +143,13 @@ vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size
                 .sums = vt_alloc(n * dim, sizeof *k.sums),
                 .counts = vt_alloc(n, sizeof *k.counts)};
     vt_assigner a = {0};
-    vt_status s = k.sums && k.counts ? vt_assigner_open(dim, n, &a, err)
-                                     : vt_fail_nomem(err, n * dim * sizeof *k.sums);
+    vt_status s = VT_OK;
     assert(rows >= n);
+    if (!k.sums || !k.counts) {
+        s = vt_fail_nomem(err, n * dim * sizeof *k.sums);
+        goto done;
+    }
+    s = vt_assigner_open(dim, n, &a, err);
     for (size_t c = 0; s == VT_OK && c < n; c++) { /* the sample is in random order already */
         memcpy(centres + c * dim, x + c * stride, dim * sizeof *x);
     }
@@ -157,6 +161,7 @@ vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size
         }
     }
     vt_assigner_close(&a);
+done:
     free(k.sums);
     free(k.counts);
     return s;

@@ -67,6 +67,7 @@ static void shuffle_live(const vt_rebuild *r, uint32_t *slots) {
             slots[n++] = (uint32_t)slot;
         }
     }
+    assert(n >= r->n_sample);
     for (size_t i = 0; i < r->n_sample; i++) {
         size_t j = i + (size_t)(next_random(&state) % (n - i));
         uint32_t slot = slots[j];
@@ -118,8 +119,12 @@ vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) {
     r->sample = vt_alloc(r->n_sample, ix->fine.row_bytes);
     r->steps = vt_alloc(r->n_sample, sizeof *r->steps);
     vt_bitset_init(&r->noted);
-    s = r->sample && r->steps ? vt_bitset_resize(&r->noted, r->slots, err)
-                              : vt_fail_nomem(err, r->n_sample * ix->fine.row_bytes);
+    if (!r->sample || !r->steps) {
+        s = vt_fail_nomem(err, r->n_sample * ix->fine.row_bytes);
+        vt_rebuild_close(r);
+        return s;
+    }
+    s = vt_bitset_resize(&r->noted, r->slots, err);
     if (s == VT_OK) {
         s = draw_sample(r, err);
     }

@@ -240,11 +240,13 @@ static vt_status measure_one(vt_tuning *t, const vt_cells *c, vt_err *err) {
     size_t query = t->next - t->n;
     ranked *order = vt_alloc(t->n_cells, sizeof *order);
     uint32_t *seen = vt_alloc(t->n_cells, sizeof *seen);
-    vt_status s = order && seen ? VT_OK : vt_fail_nomem(err, t->n_cells * sizeof *order);
-    if (s == VT_OK) {
-        count_seen(t, c, query, order, seen);
+    vt_status s = VT_OK;
+    if (!order || !seen) {
+        s = vt_fail_nomem(err, t->n_cells * sizeof *order);
+        goto done;
     }
-    for (size_t i = 0; s == VT_OK && i < t->n_found[query]; i++) {
+    count_seen(t, c, query, order, seen);
+    for (size_t i = 0; i < t->n_found[query]; i++) {
         double fraction =
             (double)seen[t->found[query * DEEPEST + i]] / (double)(c->rows + (c->rows == 0));
         size_t bin = (size_t)(fraction * (BINS - 1));
@@ -252,6 +254,7 @@ static vt_status measure_one(vt_tuning *t, const vt_cells *c, vt_err *err) {
             t->bins[d * BINS + bin] += (float)i < vt_learnt_depths[d];
         }
     }
+done:
     free(order);
     free(seen);
     return s;

@@ -9,12 +9,13 @@
  * best score so far: where filter and query do not agree (a dress shown, shoes wanted), what was
  * learnt of queries near their matches says nothing of these.
  *
- * Within a cell, a block of estimates is compared with the k-th best score so far: a row whose
- * plausible score (estimate and MARGIN standard errors) reaches it is asked for in memory and
- * scored when the next block has been estimated, which is how long its bytes take to come. So
- * scores are those of the rows and never estimates, near queries score few rows and far ones many.
+ * A block of estimates is compared with the k-th best score so far, and rows whose plausible score
+ * (estimate and MARGIN standard errors) reaches it are noted. From time to time those noted are
+ * scored, best first, until the next one is below what was found: so scores are those of the rows
+ * and never estimates, near queries score few rows and far ones many, and the bar is high early.
  * Rejected: keeping the 256 highest estimates of all and scoring those at the end (the heap cost a
- * text query more than the rows it saved).
+ * text query more than the rows it saved); scoring each block's rows after the next block (twice as
+ * many, and each is a wait for memory).
  *
  * Threads: cells are dealt to the pool in turn, so that each part begins with good ones and has a
  * high bar early. Every part has a top-k of its own; the order of hits is total, so exact results
@@ -31,15 +32,25 @@
 #define MORE_CELLS   16   /* a round, beyond the target */
 #define WORTH_A_PART 50e3 /* ns: below, waking somebody costs more than it saves */
 
+enum {
+    PENDING = 64,   /* rows that may be among the best, at most, before they are scored */
+    ROWS_AHEAD = 6, /* asked for while others are scored */
+};
+
 typedef struct part {
     vt_topk top;
     size_t estimated, scored; /* matches of the filter */
     struct pending {
         float plausible;
         uint32_t slot;
-    } pending[VT_CODE_ROWS];
+    } pending[PENDING];
     size_t n_pending;
 } part;
+
+typedef struct ranked {
+    float promise;
+    uint32_t cell;
+} ranked;
 
 typedef struct search {
     const vt_index *ix;
@@ -48,8 +59,7 @@ typedef struct search {
     vt_plan plan;
     size_t k;        /* min(q->k, matches) */
     size_t target;   /* matches to see */
-    float *promises; /* of the cells */
-    uint32_t *order; /* a heap of cells, best first, then those taken from it at its end */
+    ranked *order;   /* a heap of cells, best first, then those taken from it at its end */
     size_t left;     /* cells in the heap */
     size_t first, n; /* the cells of this round: order[first .. first + n) */
     size_t n_parts;
@@ -139,11 +149,35 @@ static void score_words(void *ctx, size_t begin, size_t end) {
 
 /* ---- cells ------------------------------------------------------------------------------- */
 
-static void score_pending(const search *s, part *p) {
-    for (size_t i = 0; i < p->n_pending; i++) {
-        if (!(p->pending[i].plausible < vt_topk_floor(&p->top))) {
-            score_slot(s, p, p->pending[i].slot);
+/* Best first, by insertion: there are few. */
+static void sort_pending(part *p) {
+    for (size_t i = 1; i < p->n_pending; i++) {
+        struct pending moved = p->pending[i];
+        size_t j = i;
+        for (; j > 0 && p->pending[j - 1].plausible < moved.plausible; j--) {
+            p->pending[j] = p->pending[j - 1];
         }
+        p->pending[j] = moved;
+    }
+}
+
+static void ask_for_pending(const search *s, const part *p, size_t i) {
+    if (i < p->n_pending && p->pending[i].plausible >= vt_topk_floor(&p->top)) {
+        vt_fine_prefetch(&s->ix->fine, p->pending[i].slot);
+    }
+}
+
+static void score_pending(const search *s, part *p) {
+    sort_pending(p);
+    for (size_t i = 0; i < ROWS_AHEAD; i++) {
+        ask_for_pending(s, p, i);
+    }
+    for (size_t i = 0; i < p->n_pending; i++) {
+        if (p->pending[i].plausible < vt_topk_floor(&p->top)) {
+            break;
+        }
+        ask_for_pending(s, p, i + ROWS_AHEAD);
+        score_slot(s, p, p->pending[i].slot);
     }
     p->n_pending = 0;
 }
@@ -170,12 +204,13 @@ static void look_at_block(const search *s, const vt_cell *cell, const vt_code_qu
         return;
     }
     bits &= vt_cell_scores(cell, q, row, vt_topk_floor(&p->top), scores);
-    score_pending(s, p);
     for (; bits; bits &= bits - 1) {
         unsigned i = (unsigned)__builtin_ctz(bits);
-        uint32_t slot = cell->slots[row + i];
-        vt_fine_prefetch(&s->ix->fine, slot);
-        p->pending[p->n_pending++] = (struct pending){scores[i], slot};
+        float plausible = isnan(scores[i]) ? INFINITY : scores[i];
+        p->pending[p->n_pending++] = (struct pending){plausible, cell->slots[row + i]};
+    }
+    if (p->n_pending > PENDING - VT_CODE_ROWS) {
+        score_pending(s, p);
     }
 }
 
@@ -184,9 +219,9 @@ static void look_at_cells(void *ctx, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
         part *p = &s->parts[i];
         for (size_t j = i; j < s->n; j += s->n_parts) {
-            const vt_cell *cell = &s->ix->cells->cells[s->order[s->first + j]];
+            const vt_cell *cell = &s->ix->cells->cells[s->order[s->first + j].cell];
             if (j + s->n_parts < s->n) {
-                size_t next = s->order[s->first + j + s->n_parts];
+                size_t next = s->order[s->first + j + s->n_parts].cell;
                 vt_cell_prefetch(&s->ix->cells->cells[next], s->ix->dim);
             }
             vt_code_query q = vt_ask_centre(&s->ask, &cell->centre, MARGIN);
@@ -201,37 +236,36 @@ static void look_at_cells(void *ctx, size_t begin, size_t end) {
 /* ---- the order of cells ------------------------------------------------------------------ */
 
 static void sift_down(search *s, size_t i) {
-    uint32_t moved = s->order[i];
+    ranked *heap = s->order, moved = heap[i];
     for (;;) {
         size_t child = 2 * i + 1;
         if (child >= s->left) {
             break;
         }
-        if (child + 1 < s->left &&
-            s->promises[s->order[child + 1]] > s->promises[s->order[child]]) {
-            child++;
-        }
-        if (s->promises[s->order[child]] <= s->promises[moved]) {
+        child += child + 1 < s->left && heap[child + 1].promise > heap[child].promise;
+        if (heap[child].promise <= moved.promise) {
             break;
         }
-        s->order[i] = s->order[child];
+        heap[i] = heap[child];
         i = child;
     }
-    s->order[i] = moved;
+    heap[i] = moved;
 }
 
 static vt_status rank_cells(search *s, vt_err *err) {
     const vt_cells *c = s->ix->cells;
-    s->promises = vt_alloc_aligned(vt_cells_promises(c), sizeof *s->promises);
+    float *promises = vt_alloc_aligned(vt_cells_promises(c), sizeof *promises);
     s->order = vt_alloc(c->n, sizeof *s->order);
-    if (!s->promises || !s->order) {
-        return vt_fail_nomem(err, vt_cells_promises(c) * sizeof *s->promises);
+    if (!promises || !s->order) {
+        free(promises);
+        return vt_fail_nomem(err, vt_cells_promises(c) * sizeof *promises);
     }
-    vt_cells_promise(c, &s->ask, vt_index_learnt(s->ix, s->plan.kind), s->promises);
+    vt_cells_promise(c, &s->ask, vt_index_learnt(s->ix, s->plan.kind), promises);
     s->left = s->first = c->n;
     for (size_t i = 0; i < c->n; i++) {
-        s->order[i] = (uint32_t)i;
+        s->order[i] = (ranked){promises[i], (uint32_t)i};
     }
+    free(promises);
     for (size_t i = c->n / 2; i-- > 0;) {
         sift_down(s, i);
     }
@@ -240,11 +274,11 @@ static vt_status rank_cells(search *s, vt_err *err) {
 
 /* Takes the best cell from the heap to the front of those already taken. */
 static size_t take_cell(search *s) {
-    uint32_t best = s->order[0];
+    ranked best = s->order[0];
     s->order[0] = s->order[--s->left];
     sift_down(s, 0);
     s->order[--s->first] = best;
-    return s->ix->cells->cells[best].n;
+    return s->ix->cells->cells[best.cell].n;
 }
 
 /* The next round: as many cells as should hold the matches that are still to be seen, and a few at
@@ -254,12 +288,12 @@ static size_t take_cells(search *s, size_t seen, float found) {
     double wanted = seen < s->target ? (double)(s->target - seen) * per_match : 0;
     size_t rows = 0, end = s->first;
     while (s->left > 0 && ((double)rows < wanted ||
-                           (end - s->first < MORE_CELLS && s->promises[s->order[0]] > found))) {
+                           (end - s->first < MORE_CELLS && s->order[0].promise > found))) {
         rows += take_cell(s);
     }
     s->n = end - s->first;
     for (size_t i = 0; i < s->n / 2; i++) { /* best first again */
-        uint32_t *a = &s->order[s->first + i], *b = &s->order[end - 1 - i], swap = *a;
+        ranked *a = &s->order[s->first + i], *b = &s->order[end - 1 - i], swap = *a;
         *a = *b;
         *b = swap;
     }
@@ -313,8 +347,7 @@ static vt_status search_cells(search *s, vt_pool *pool, vt_err *err) {
     vt_status status = rank_cells(s, err);
     size_t seen = 0, threads = vt_pool_threads(pool);
     float found = INFINITY;
-    while (status == VT_OK && s->left > 0 &&
-           (seen < s->target || s->promises[s->order[0]] > found)) {
+    while (status == VT_OK && s->left > 0 && (seen < s->target || s->order[0].promise > found)) {
         double rows = (double)take_cells(s, seen, found);
         s->n_parts = choose_parts(rows * ESTIMATE_NS, pool);
         vt_pool_for(pool, s->n_parts, 1, look_at_cells, s);
@@ -375,7 +408,6 @@ static void close_search(search *s) {
     vt_ask_release(&s->ask);
     free(s->parts ? s->parts[0].top.hits : NULL);
     free(s->parts);
-    free(s->promises);
     free(s->order);
 }
 

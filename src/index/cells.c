@@ -11,7 +11,6 @@
 #include "index/cells.h"
 
 #include <math.h>
-#include <stdatomic.h>
 
 #define NEAREST 4 /* cells whose centres are compared exactly */
 
@@ -38,7 +37,6 @@ static vt_status make_router(vt_cells *c, vt_err *err) {
 
 vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_for, vt_cells **out,
                         vt_err *err) {
-    static _Atomic uint64_t ids;
     vt_status s = VT_OK;
     size_t floats = 0;
     vt_cells *c = vt_alloc(1, sizeof *c);
@@ -47,7 +45,7 @@ vt_status vt_cells_open(size_t dim, size_t n, const float *centres, size_t made_
         free(c);
         return vt_fail_nomem(err, sizeof *c);
     }
-    *c = (vt_cells){.dim = dim, .n = n, .made_for = made_for, .id = atomic_fetch_add(&ids, 1) + 1};
+    *c = (vt_cells){.dim = dim, .n = n, .made_for = made_for};
     c->centres = vt_alloc_aligned(floats, sizeof *c->centres);
     c->cells = vt_alloc(n, sizeof *c->cells);
     c->mean = vt_alloc(dim, sizeof *c->mean);

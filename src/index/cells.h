@@ -23,7 +23,7 @@ typedef struct vt_learnt {
 typedef struct vt_cells {
     size_t dim, n;
     size_t rows, made_for, changed; /* now, when they were made, and puts and removals since */
-    uint64_t id;                    /* no two sets of one process share it */
+    uint64_t id;                    /* no two sets of one index share it; from 1 */
     float *centres;                 /* [n][dim] */
     vt_cell *cells;                 /* [n] */
     float *mean;                    /* [dim] of the centres */

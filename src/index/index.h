@@ -144,8 +144,8 @@ void vt_rebuild_close(vt_rebuild *r); /* NULL allowed */
  * next rebuild: do it again after. */
 typedef struct vt_tuning vt_tuning;
 
-/* queries: n unit vectors, n >= 16; they are copied. NULL, for images: a sample of the index's own
- * rows, each found without itself. E_INVALID where there are no cells. */
+/* queries: n unit vectors, n >= 16; they are copied, the first 4,096 of them. NULL, for images: a
+ * sample of the index's own rows, each found without itself. E_INVALID where there are no cells. */
 vt_status vt_tuning_open(const vt_index *ix, vt_query_kind kind, const float *queries, size_t n,
                          vt_tuning **out, vt_err *err) VT_MUST_USE;
 /* E_MISMATCH when the cells are no longer those it was opened for: give up and begin again. */

@@ -341,6 +341,7 @@ vt_status vt_rebuild_finish(vt_rebuild *r, vt_err *err) {
     assert(r->cells->rows == ix->live_count);
     r->cells->made_for = ix->live_count;
     r->cells->changed = 0;
+    r->cells->id = ++ix->made;
     vt_cells_close(ix->cells);
     ix->cells = r->cells;
     r->cells = NULL;

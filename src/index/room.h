@@ -15,6 +15,7 @@ struct vt_index {
     vt_bitset live; /* live.n is vt_index_slots */
     size_t live_count;
     vt_cells *cells;  /* NULL before they are made */
+    uint64_t made;    /* sets of cells so far: the id of the last */
     vt_bitset *noted; /* while a rebuild is open: slots that changed since; not owned */
 };
 

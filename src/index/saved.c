@@ -279,6 +279,7 @@ static vt_status open_cells(const vt_snapshot *s, vt_index *ix, const saved_inde
     status = vt_cells_open(ix->dim, (size_t)head->cells, (const float *)(const void *)x.at,
                            (size_t)head->made_for, &ix->cells, err);
     if (status == VT_OK) {
+        ix->cells->id = ++ix->made;
         ix->cells->changed = (size_t)head->changed;
         status = vt_cells_reserve(ix->cells, ix->live.n, err);
     }

@@ -26,7 +26,8 @@
 #define BINS       65536 /* of the fraction of rows */
 #define CAUTION                                                                                    \
     0.2f /* of what is missing to a recall of 1, what is aimed for is this much higher */
-#define LEAST      16 /* queries */
+#define LEAST      16   /* queries, */
+#define MOST       4096 /* of which no more are taken */
 #define OWN_SAMPLE 256
 #define FACTOR_MAX ((float)BINS) /* makes all of the least that can be needed */
 
@@ -94,6 +95,7 @@ vt_status vt_tuning_open(const vt_index *ix, vt_query_kind kind, const float *qu
     const vt_cells *c = ix->cells;
     *out = NULL;
     n = queries || kind != VT_QUERY_IMAGE ? n : OWN_SAMPLE;
+    n = n < MOST ? n : MOST;
     if (!c || kind == VT_QUERY_VECTOR || n < LEAST || (!queries && kind != VT_QUERY_IMAGE)) {
         return vt_fail(err, VT_E_INVALID, "learning: %s",
                        !c                        ? "there are no cells"
@@ -293,7 +295,8 @@ static float quantile(const uint32_t *bins, float level) {
 
 vt_status vt_tuning_apply(const vt_tuning *t, vt_index *ix, vt_err *err) {
     if (!ix->cells || ix->cells->id != t->id || t->next < 2 * t->n) {
-        return vt_fail(err, VT_E_MISMATCH, "learning: the cells have been made anew");
+        return vt_fail(err, VT_E_MISMATCH, "learning: %s",
+                       t->next < 2 * t->n ? "it is not finished" : "the cells have been made anew");
     }
     vt_learnt *learnt = &ix->cells->learnt[t->kind];
     if (!learnt->beat && !(learnt->beat = vt_alloc(t->n_cells, sizeof *learnt->beat))) {

@@ -1,5 +1,5 @@
 /* catalog: the products. SQLite is the truth (one row a product: its fields, its vector, the hash
- * of its image, a monotone change number `seq`); columns, bitsets and the flat index in memory are
+ * of its image, a monotone change number `seq`); columns, bitsets and the index in memory are
  * derived from it at open. One writer thread owns the only writing connection and commits in
  * groups; a call that returns OK is on disk (WAL, synchronous=FULL). Thread-safe throughout. */
 #ifndef VT_CATALOG_H

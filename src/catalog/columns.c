@@ -1,7 +1,7 @@
 /* Columns: slot -> product id, row, seq and price; category and attribute terms -> posting lists.
  * select.c evaluates filters over them.
  *
- * A slot is the product's number in memory, the same in the columns and in the flat index, dense
+ * A slot is the product's number in memory, the same in the columns and in the index, dense
  * from 0. Slots of deleted products are used again, so memory follows the number of products and
  * not of changes. They mean nothing on disk: every start numbers anew.
  *

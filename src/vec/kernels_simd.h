@@ -507,13 +507,15 @@ INLINE void add_tile(const tile *t, vt_precision precision) {
 }
 
 /* Runs outside, blocks of rows inside: a run of weights comes from memory once and from the cache
- * for every further block. Each block asks for its share of the weights behind the run. */
+ * for every further block. Each block asks for its share of the weights behind the run; as runs are
+ * equally long, each line is asked for once. */
 INLINE void multiply_panel(const vt_panel_product *p, vt_precision precision) {
     const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / blocks;
+    const size_t runs = (p->groups + RUN_GROUPS - 1) / RUN_GROUPS;
     memset(p->sum, 0, p->rows * VT_PANEL * sizeof(float));
-    for (size_t g = 0; g < p->groups; g += RUN_GROUPS) {
-        size_t groups = p->groups - g < RUN_GROUPS ? p->groups - g : RUN_GROUPS;
+    for (size_t g = 0, i = 0; g < p->groups; i++) {
+        size_t groups = vt_part_start(p->groups / VT_GROUP_RUN, runs, i + 1) * VT_GROUP_RUN - g;
         const float *w = (const float *)p->w + g * VT_PANEL;
         for (size_t b = 0; b < blocks; b++) {
             size_t row = vt_part_start(p->rows, blocks, b);
@@ -530,6 +532,7 @@ INLINE void multiply_panel(const vt_panel_product *p, vt_precision precision) {
             };
             add_tile(&t, precision);
         }
+        g += groups;
     }
 }
 

@@ -16,8 +16,8 @@
  * Threads: pieces of work are independent. Nothing is allocated in a product, so it cannot fail. */
 #include "vec/kernels.h"
 
-#define WORTH_A_THREAD 400000u /* words multiplied: some 10 us, well above a hand-over */
-#define STAGING_WORTH  20000u  /* floats made ready: likewise */
+#define WORTH_THREADS 200000u /* words multiplied: some 5 us, well above a hand-over */
+#define STAGING_WORTH 20000u  /* floats made ready: likewise */
 
 typedef struct product {
     const vt_kernels *k;
@@ -178,8 +178,9 @@ void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool) {
         .n_groups = (args->rows + VT_GROUP_ROWS - 1) / VT_GROUP_ROWS,
     };
     p.row_scales = args->scratch + args->rows * p.x_stride;
-    vt_pool_for(pool, args->rows, 1 + STAGING_WORTH / w->n_in, ready_range, &p);
+    bool few = args->rows * w->n_in < STAGING_WORTH;
+    vt_pool_for(few ? NULL : pool, args->rows, 1, ready_range, &p);
     size_t rows = vt_part_start(args->rows, p.n_groups, 1);
-    size_t item = rows * p.groups * VT_PANEL;
-    vt_pool_for(pool, p.n_groups * panel_count(w), 1 + WORTH_A_THREAD / item, multiply_range, &p);
+    size_t items = p.n_groups * panel_count(w), words = items * rows * p.groups * VT_PANEL;
+    vt_pool_for(words < WORTH_THREADS ? NULL : pool, items, 1, multiply_range, &p);
 }

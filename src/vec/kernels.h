@@ -72,7 +72,9 @@ static inline float vt_int8_inverse(float most) {
 /* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats. */
 typedef struct vt_finish {
     float *y;
-    const float *sum; /* rows VT_PANEL floats apart */
+    const float *sum;               /* rows VT_PANEL words apart */
+    const vt_int8_columns *columns; /* where sums are of int8, else NULL */
+    const float *row_scales;        /* likewise, [rows] */
     const float *bias, *residual;
     size_t rows, y_stride, residual_stride;
     vt_act act;
@@ -95,8 +97,6 @@ typedef struct vt_kernels {
     void (*to_bf16)(void *to, const float *from, size_t n);
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the
                                                               * largest magnitude */
-    /* Sums of int8 to floats, VT_PANEL of them, where they lie. */
-    void (*from_int8)(void *sum, const vt_int8_columns *columns, float row_scale);
     void (*finish)(const vt_finish *f);
 } vt_kernels;
 

@@ -304,22 +304,25 @@ INLINE vu8 nearest_int8(vf v, vf inverse) {
     return __builtin_convertvector((shifted + 128) & 255, vu8);
 }
 
-/* The largest magnitude. A NaN or an infinity makes it NaN: it must not vanish in rounding. */
+/* The largest magnitude. A NaN or an infinity makes it NaN: it must not vanish in rounding. Two
+ * chains, because a row is short and each step waits for the one before. */
 static float largest_magnitude(const float *x, size_t n) {
     float lanes[VF];
-    vf most = vf_set1(0), bad = vf_set1(0);
-    size_t i = 0, rest = n % VF;
-    for (; i + VF <= n; i += VF) {
-        vf v = vf_load(x + i);
-        most = vf_max(magnitude(v), most);
-        bad = vf_fma(v, vf_set1(0), bad);
+    vf most[2] = {vf_set1(0), vf_set1(0)}, bad[2] = {vf_set1(0), vf_set1(0)};
+    size_t i = 0, rest = n % VF, chain = 0;
+    for (; i + 2 * VF <= n; i += 2 * VF) {
+        vf v = vf_load(x + i), u = vf_load(x + i + VF);
+        most[0] = vf_max(magnitude(v), most[0]);
+        most[1] = vf_max(magnitude(u), most[1]);
+        bad[0] = vf_fma(v, vf_set1(0), bad[0]);
+        bad[1] = vf_fma(u, vf_set1(0), bad[1]);
     }
-    if (rest) {
-        vf v = vf_load_part(x + i, rest, 0);
-        most = vf_max(magnitude(v), most);
-        bad = vf_fma(v, vf_set1(0), bad);
+    for (; i < n; i += VF, chain++) {
+        vf v = i + VF <= n ? vf_load(x + i) : vf_load_part(x + i, rest, 0);
+        most[chain] = vf_max(magnitude(v), most[chain]);
+        bad[chain] = vf_fma(v, vf_set1(0), bad[chain]);
     }
-    vf_store(lanes, most + bad);
+    vf_store(lanes, vf_max(most[0], most[1]) + (bad[0] + bad[1]));
     float result = lanes[0];
     for (size_t j = 1; j < VF; j++) {
         result = lanes[j] > result || isnan(lanes[j]) ? lanes[j] : result;
@@ -582,37 +585,42 @@ static void multiply_bf16(const vt_panel_product *p) {
 }
 #endif
 
-static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
-    float *words = sum;
+/* f by value: what is stored through y cannot change it. act and whole (sums are of int8) are
+ * constants at every call. */
+INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
-        vi whole = vi_load(words + c) - vi_load(columns->offset + c);
-        vf scale = vf_load(columns->scale + c) * vf_set1(row_scale);
-        vf_store(words + c, __builtin_convertvector(whole, vf) * scale);
-    }
-}
-
-/* f by value: what is stored through y cannot change it. act is a constant at every call. */
-INLINE void finish_rows(const vt_finish f, vt_act act) {
-    for (size_t c = 0; c < VT_PANEL; c += VF) {
-        vf bias = vf_load(f.bias + c);
+        vf bias = vf_load(f.bias + c), scale = vf_set1(0);
+        vi offset = {0};
+        if (whole) {
+            scale = vf_load(f.columns->scale + c);
+            offset = vi_load(f.columns->offset + c);
+        }
         for (size_t r = 0; r < f.rows; r++) {
-            vf v = activate(vf_load(f.sum + r * VT_PANEL + c) + bias, act);
+            vf sum = vf_load(f.sum + r * VT_PANEL + c);
+            if (whole) {
+                sum = __builtin_convertvector((vi)sum - offset, vf) *
+                      (scale * vf_set1(f.row_scales[r]));
+            }
+            vf v = activate(sum + bias, act);
             vf_store(f.y + r * f.y_stride + c, v + vf_load(f.residual + r * f.residual_stride + c));
         }
     }
 }
 
+#define FINISH_CASE(act)                                                                           \
+    case (act):                                                                                    \
+        if (f->columns) {                                                                          \
+            finish_rows(*f, act, true);                                                            \
+        } else {                                                                                   \
+            finish_rows(*f, act, false);                                                           \
+        }                                                                                          \
+        break;
+
 static void finish(const vt_finish *f) {
     switch (f->act) {
-    case VT_ACT_QUICK_GELU:
-        finish_rows(*f, VT_ACT_QUICK_GELU);
-        break;
-    case VT_ACT_GELU:
-        finish_rows(*f, VT_ACT_GELU);
-        break;
-    case VT_ACT_NONE:
-        finish_rows(*f, VT_ACT_NONE);
-        break;
+        FINISH_CASE(VT_ACT_QUICK_GELU)
+        FINISH_CASE(VT_ACT_GELU)
+        FINISH_CASE(VT_ACT_NONE)
     }
 }
 
@@ -633,6 +641,5 @@ const vt_kernels KERNELS = {
                  [VT_PRECISION_INT8] = MULTIPLY_INT8},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
-    .from_int8 = from_int8,
     .finish = finish,
 };

@@ -94,6 +94,7 @@ static void finish_narrow(const product *p, const piece *at, vt_finish f) {
     memcpy(bias, f.bias, width * sizeof *bias);
     for (size_t r = 0; r < at->rows; r++) {
         one.sum = f.sum + r * VT_PANEL;
+        one.row_scales = f.row_scales + r;
         memcpy(residual, f.residual + r * f.residual_stride, width * sizeof *residual);
         p->k->finish(&one);
         memcpy(f.y + r * f.y_stride, y, width * sizeof *y);
@@ -104,9 +105,12 @@ static void finish(const product *p, const piece *at, const piece_sums *sums) {
     static const float zeros[VT_PANEL];
     const vt_mat_mul_args *a = p->args;
     const size_t offset = at->row * a->y_stride + at->column;
+    const bool whole = p->w->precision == VT_PRECISION_INT8;
     const vt_finish f = {
         .y = a->y + offset,
         .sum = sums->of[0],
+        .columns = whole ? (const void *)(at->words + p->groups * VT_PANEL) : NULL,
+        .row_scales = p->row_scales + at->row,
         .bias = a->bias ? a->bias + at->column : zeros,
         .residual = a->residual ? a->residual + offset : zeros,
         .rows = at->rows,
@@ -132,12 +136,6 @@ static void multiply(const product *p, const piece *at) {
         .groups = p->groups,
     };
     p->k->multiply[p->w->precision](&panel);
-    if (p->w->precision == VT_PRECISION_INT8) {
-        const void *columns = at->words + p->groups * VT_PANEL;
-        for (size_t r = 0; r < at->rows; r++) {
-            p->k->from_int8(sums.of[r], columns, p->row_scales[at->row + r]);
-        }
-    }
     finish(p, at, &sums);
 }
 

@@ -209,14 +209,6 @@ static void multiply_int8(const vt_panel_product *p) {
     }
 }
 
-static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
-    for (size_t c = 0; c < VT_PANEL; c++) {
-        int32_t whole = ((int32_t *)sum)[c] - columns->offset[c];
-        float value = (float)whole * (columns->scale[c] * row_scale);
-        memcpy((float *)sum + c, &value, sizeof value);
-    }
-}
-
 static float activate(float x, vt_act act) {
     switch (act) {
     case VT_ACT_QUICK_GELU:
@@ -229,10 +221,20 @@ static float activate(float x, vt_act act) {
     return x;
 }
 
+static float sum_value(const vt_finish *f, size_t r, size_t c) {
+    const float *sum = f->sum + r * VT_PANEL + c;
+    int32_t whole;
+    if (!f->columns) {
+        return *sum;
+    }
+    memcpy(&whole, sum, sizeof whole);
+    return (float)(whole - f->columns->offset[c]) * (f->columns->scale[c] * f->row_scales[r]);
+}
+
 static void finish(const vt_finish *f) {
     for (size_t r = 0; r < f->rows; r++) {
         for (size_t c = 0; c < VT_PANEL; c++) {
-            float v = activate(f->sum[r * VT_PANEL + c] + f->bias[c], f->act);
+            float v = activate(sum_value(f, r, c) + f->bias[c], f->act);
             f->y[r * f->y_stride + c] = v + f->residual[r * f->residual_stride + c];
         }
     }
@@ -253,6 +255,5 @@ const vt_kernels vt_kernels_scalar = {
                  [VT_PRECISION_INT8] = multiply_int8},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
-    .from_int8 = from_int8,
     .finish = finish,
 };

@@ -56,7 +56,7 @@ def measure(bench, names, wanted):
 
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder with NAME.base.f16bin, NAME.image.query.fbin, ...; none: the generated set only")
+    parser.add_argument("--data", type=Path, help="a folder with NAME.base.f16bin, NAME.image.query.fbin, ...")
     parser.add_argument("--rows", type=int, default=1000000, help="of the generated set; 0: without it")
     parser.add_argument("--peers", default=",".join(contenders.PEERS), help="on DATA, by commas")
     parser.add_argument("--large-peers", default="", help="on the generated set too: hnswlib's graph of a million takes long to build")

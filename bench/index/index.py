@@ -56,7 +56,7 @@ def measure(bench, names, wanted):
 
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder with NAME.base.f16bin, NAME.image.query.fbin, ...; none: the generated set only")
+    parser.add_argument("--data", type=Path, help="a folder with NAME.base.f16bin, NAME.image.query.fbin, ...")
     parser.add_argument("--rows", type=int, default=1000000, help="of the generated set; 0: without it")
     parser.add_argument("--peers", default=",".join(contenders.PEERS), help="on DATA, by commas")
     parser.add_argument("--large-peers", default="", help="on the generated set too: hnswlib's graph of a million takes long to build")
@@ -86,10 +86,9 @@ def data_sets(arguments):
         yield vectors.open_folder(folder, arguments.work), words(arguments.large_peers), [step for step in wanted if step in LARGE_STEPS]
 
 
-def run(arguments):
+def run(arguments, results):
     arguments.work.mkdir(parents=True, exist_ok=True)
     ours, = building.build("bench_index")
-    results = Measured()
     for name, text in machine.describe(building.ROOT, hnswlib=version("libhnswlib-dev"), faiss=version("libfaiss-dev")).items():
         results.add("machine", text, "", setting=name)
     results.add("machine", "compiled for this machine" if arguments.faiss_source else "Debian's, for every x86-64", "", setting="faiss is")
@@ -102,7 +101,6 @@ def run(arguments):
         alone.release()
     if arguments.lock:
         results.add("machine", f"alone {alone.got} times, beside others {alone.shared}", "", setting="lock")
-    return results
 
 
 def version(package):
@@ -115,8 +113,11 @@ def main():
     if arguments.report:
         results = read(out)
     else:
-        results = run(arguments)
-        results.write(out)
+        results = Measured()
+        try:
+            run(arguments, results)
+        finally:
+            results.write(out)      # what there is, also of a run that was broken off
     out.with_suffix(".svg").write_text(plot.draw(results), encoding="utf-8")
     print(verdict.write(results))
     print(f"\n{out}: {len(results.rows)} rows")

@@ -87,18 +87,14 @@ class Measured:
 def read(path):
     """What write wrote."""
     with open(path, encoding="utf-8", newline="") as file:
-        return Measured(Row(**{name: number(name, cell) for name, cell in row.items()}) for row in csv.DictReader(file))
+        return Measured(row_of(cells) for cells in csv.DictReader(file))
 
 
-def number(name, cell):
-    if name in ("threads", "round"):
-        return int(cell)
-    if name in ("recall", "qps", "wall_qps", "p50_us", "p99_us", "value") and cell:
-        try:
-            return float(cell)
-        except ValueError:
-            return cell
-    return cell
+def row_of(cells):
+    """A machine's values are text."""
+    numbers = {"threads", "round", "recall", "qps", "wall_qps", "p50_us", "p99_us"} | ({"value"} if cells["step"] != "machine" else set())
+    return Row(**{name: (int if name in ("threads", "round") else float)(cell) if name in numbers and cell else cell
+                  for name, cell in cells.items()})
 
 
 def point_of(setting, rows):

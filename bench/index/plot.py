@@ -63,9 +63,10 @@ def drawn(points, rates, side):
     places = [(place_x(point.recall), rates.place(point.qps)) for point in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     width = 2.5 if side == "vitrine" else 1.5
+    told = [escape(f"{side} {point.setting}: {point.recall:.4f}, {point.qps:.0f}/s") for point in points]
     return [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>',
-            *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escape(f"{side} {point.setting}: {point.recall:.4f}, {point.qps:.0f}/s")}'
-              "</title></circle>" for (x, y), point in zip(places, points))]
+            *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{words}</title></circle>'
+              for (x, y), words in zip(places, told))]
 
 
 def panel(curves, title):

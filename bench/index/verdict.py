@@ -56,8 +56,8 @@ def curve_table(results, data, kind):
     for side in results.sides("curve", data):
         for point in frontier(results.curve("curve", data, side, kind))[::-1]:
             if point.recall >= 0.8:
-                rows.append([TITLES.get(side, side), point.setting, f"{point.recall:.4f}", f"**{point.qps:,.0f}** ({point.least:,.0f}-{point.most:,.0f})",
-                             f"{point.p50:,.0f}", f"{point.p99:,.0f}"])
+                spread = f"**{point.qps:,.0f}** ({point.least:,.0f}-{point.most:,.0f})"
+                rows.append([TITLES.get(side, side), point.setting, f"{point.recall:.4f}", spread, f"{point.p50:,.0f}", f"{point.p99:,.0f}"])
     return [f"\n### {data}: {kind} queries, one thread\n",
             *table(["index", "setting", "recall@10", "queries a second (least-most)", "p50, us", "p99, us"], rows)]
 
@@ -74,7 +74,8 @@ def marks_table(results, data):
                 cells.append(shown(rate, 0) + (f" ({ratio:.2f})" if ratio and side != OURS else ""))
         rows.append(cells)
     heads = [f"{kind} {mark}" for kind in KINDS for mark in MARKS]
-    return [f"\n### {data}: queries a second at a recall, between two settings (in brackets: vitrine's of it)\n", *table(["index", *heads], rows)]
+    return [f"\n### {data}: queries a second at a recall, between two settings (in brackets: vitrine's of it)\n",
+            *table(["index", *heads], rows)]
 
 
 def filter_table(results, data):
@@ -90,8 +91,8 @@ def filter_table(results, data):
                 cells.append(f"{peer:,.0f} ({mine.qps / peer:.1f})" if peer else "")
             rows.append(cells)
     return [f"\n### {data}: under a filter, by default; the peers at the same recall (in brackets: vitrine's of it)\n",
-            *table(["rows that pass", "queries", "recall@10", "queries a second", "p50 / p99, us", *(TITLES[side] for side in FILTERED[1:])],
-                   rows)]
+            *table(["rows that pass", "queries", "recall@10", "queries a second", "p50 / p99, us",
+                    *(TITLES[side] for side in FILTERED[1:])], rows)]
 
 
 def rate_at_equal(points, recall):
@@ -106,7 +107,8 @@ def pair_table(results, data, step, filter_, title):
     rows = [[side, kind, point.setting, f"{point.recall:.4f}", f"{point.qps:,.0f}", f"{point.p50:,.0f} / {point.p99:,.0f}"]
             for kind in KINDS for side in results.sides(step, data)
             for point in results.curve(step, data, side, kind, filter_=filter_)]
-    return [f"\n### {data}: {title}\n", *table(["index", "queries", "setting", "recall@10", "queries a second", "p50 / p99, us"], rows)] if rows else []
+    heads = ["index", "queries", "setting", "recall@10", "queries a second", "p50 / p99, us"]
+    return [f"\n### {data}: {title}\n", *table(heads, rows)] if rows else []
 
 
 def latency_table(results, data):
@@ -120,7 +122,8 @@ def latency_table(results, data):
 
 def start_table(results, data):
     what = {"save": "s", "load": "s", "first answer": "s", "size": "bytes a vector"}
-    rows = [[name, shown(results.median("start", data, OURS, name), 3 if unit == "s" else 0), unit] for name, unit in what.items()]
+    rows = [[name, shown(results.median("start", data, OURS, name), 3 if unit == "s" else 0), unit]
+            for name, unit in what.items()]
     return [f"\n### {data}: snapshot (load, and from the start of a process to its first answer: two threads, file in the page cache)\n",
             *table(["what", "median", ""], rows)]
 
@@ -153,7 +156,8 @@ def speed_demands(results, data):
 def default_demands(results, data):
     for side in results.sides("default", data):
         recalls = [point.recall for kind in KINDS for point in results.curve("default", data, side, kind)]
-        yield Demand(f"{data}, {side}, by default: least recall of a kind of query", min(recalls, default=None), 0.95, at_least=True, digits=4)
+        yield Demand(f"{data}, {side}, by default: least recall of a kind of query", min(recalls, default=None), 0.95,
+                     at_least=True, digits=4)
 
 
 def cost_demands(results, data):
@@ -168,7 +172,8 @@ def filter_demands(results, data, with_peer):
     for share in SHARES:
         points = {kind: results.point(DEFAULT, "filter", data, OURS, kind, filter_=share) for kind in KINDS}
         recalls = [point.recall for point in points.values() if point]
-        yield Demand(f"{data}, filter of {share} %: least recall by default", min(recalls, default=None), 0.95, at_least=True, digits=4)
+        yield Demand(f"{data}, filter of {share} %: least recall by default", min(recalls, default=None), 0.95,
+                     at_least=True, digits=4)
         if with_peer:
             ratios = [over(point.qps, rate_at_equal(results.curve("filter", data, "hnswlib", kind, filter_=share), point.recall))
                       for kind, point in points.items() if point]
@@ -181,7 +186,8 @@ def category_demands(results, data):
         within, alone = (results.point(DEFAULT, "category", data, side, kind, filter_="category")
                          for side in (OURS, "vitrine, of the category alone"))
         value = over(alone.qps, within.qps) if within and alone else None
-        yield Demand(f"{data}, {kind} queries in a category: recall by default", within.recall if within else None, 0.95, at_least=True, digits=4)
+        yield Demand(f"{data}, {kind} queries in a category: recall by default", within.recall if within else None, 0.95,
+                     at_least=True, digits=4)
         yield Demand(f"{data}, {kind} queries in a category: time, of an index of it alone", value, 1.0)
 
 
@@ -197,7 +203,8 @@ def large_demands(results, data):
     for kind, bound in (("text", 3.0), ("image", 1.0)):
         point = results.point(DEFAULT, "latency", data, OURS, kind, threads=2)
         yield Demand(f"{data}, {kind} queries by default on two threads: p50, ms", point.p50 / 1e3 if point else None, bound)
-        yield Demand(f"{data}, {kind} queries by default on two threads: recall", point.recall if point else None, 0.95, at_least=True, digits=4)
+        yield Demand(f"{data}, {kind} queries by default on two threads: recall", point.recall if point else None, 0.95,
+                     at_least=True, digits=4)
     yield Demand(f"{data}: start of a process to its first answer, s", results.median("start", data, OURS, "first answer"), 1.0)
     yield Demand(f"{data}: the whole index from a snapshot, s", results.median("start", data, OURS, "load"), 3.0)
 

@@ -17,6 +17,7 @@ extern const float vt_learnt_levels[VT_LEVELS]; /* recalls, ascending, the last 
 typedef struct vt_learnt {
     float need[VT_DEPTHS][VT_LEVELS];
     float factor; /* the audit's; 1 at first */
+    float spread; /* deviation of what beats a centre from the mean that is learnt of it */
     float *beat;  /* [n]: by how much a cell's best row beats its centre; NULL: nothing learnt */
 } vt_learnt;
 

@@ -10,13 +10,13 @@
  * database, where the few rows of an answer are read anyway); binary16 (1,024); 8 bits (an error of
  * 4e-4 changes the order of a text query's hits).
  *
- * Blocks of some 4 MB never move, so growth copies nothing. */
+ * Blocks of some hundred KB never move, so growth copies nothing. */
 #include "index/fine.h"
 
 #include "index/codes.h"
 
-#define BLOCK_BYTES    ((size_t)4 << 20)
-#define MAX_BLOCK_ROWS 4096
+#define BLOCK_BYTES    ((size_t)1 << 20)
+#define MAX_BLOCK_ROWS 1024
 #define MOST           2047
 
 void vt_fine_init(vt_fine *f, size_t dim) {

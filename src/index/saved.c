@@ -44,7 +44,7 @@ typedef struct saved_cell {
 
 typedef struct saved_learnt {
     uint32_t kind;
-    float factor;
+    float factor, spread;
     float need[VT_DEPTHS][VT_LEVELS];
 } saved_learnt;
 
@@ -125,7 +125,7 @@ static vt_status save_learnt(const vt_index *ix, vt_snapshot_writer *w, progress
     vt_status s = vt_snapshot_section(w, "learnt", err);
     for (uint32_t k = 0; s == VT_OK && ix->cells && k < VT_QUERY_VECTOR; k++) {
         const vt_learnt *l = &ix->cells->learnt[k];
-        saved_learnt head = {.kind = k, .factor = l->factor};
+        saved_learnt head = {.kind = k, .factor = l->factor, .spread = l->spread};
         if (!l->beat) {
             continue;
         }
@@ -354,7 +354,8 @@ static vt_status load_cells(const vt_snapshot *s, vt_index *ix, const saved_inde
 }
 
 static bool sound(const saved_learnt *l) {
-    bool fine = l->kind < VT_QUERY_VECTOR && l->factor >= 1 && isfinite(l->factor);
+    bool fine = l->kind < VT_QUERY_VECTOR && l->factor >= 1 && isfinite(l->factor) &&
+                l->spread >= 0 && isfinite(l->spread);
     for (size_t d = 0; d < VT_DEPTHS; d++) {
         for (size_t i = 0; i < VT_LEVELS; i++) {
             fine = fine && l->need[d][i] >= 0 && l->need[d][i] <= 1;
@@ -385,6 +386,7 @@ static vt_status load_learnt(const vt_snapshot *s, vt_cells *c, vt_err *err) {
         memcpy(l->beat, values, beat);
         memcpy(l->need, head.need, sizeof l->need);
         l->factor = head.factor;
+        l->spread = head.spread;
         at += sizeof head + beat;
     }
     return status;

@@ -29,6 +29,7 @@
 #define ESTIMATE_NS  3.0  /* estimated, */
 #define FILTER_NS    1.5  /* looked up in a filter, */
 #define CELL_NS      80.0 /* and a cell: ratios of bench/index.c on one machine */
+#define DISAGREEMENT 2.0f /* spreads: see bar() */
 #define MORE_CELLS   16   /* a round, beyond the target */
 #define WORTH_A_PART 50e3 /* ns: below, waking somebody costs more than it saves */
 
@@ -184,13 +185,17 @@ static void score_pending(const search *s, part *p) {
 
 /* Which rows of a block a search may find. */
 static uint32_t block_matches(const search *s, const vt_cell *cell, size_t row) {
+    const vt_bitset *f = s->q->filter;
+    const uint32_t *slots = cell->slots + row;
     size_t n = cell->n - row < VT_CODE_ROWS ? cell->n - row : VT_CODE_ROWS;
     uint32_t bits = 0;
-    if (!s->q->filter) {
+    if (!f) {
         return (uint32_t)((1u << n) - 1);
     }
     for (size_t i = 0; i < n; i++) {
-        bits |= (uint32_t)vt_bitset_get(s->q->filter, cell->slots[row + i]) << i;
+        bool in =
+            slots[i] < f->n && f->words[slots[i] / VT_WORD_SLOTS] >> slots[i] % VT_WORD_SLOTS & 1;
+        bits |= (uint32_t)in << i;
     }
     return bits;
 }
@@ -333,26 +338,31 @@ static size_t total_estimated(const search *s, size_t threads) {
 }
 
 /* What a cell must promise to be worth a look beyond the target: no less than the k-th best score,
- * which is no less than any part's. */
-static float bar(const search *s, size_t threads) {
+ * which is no less than any part's. Where the first round met less than half of the matches that
+ * were to be expected, less will do. */
+static float bar(const search *s, size_t threads, bool agree) {
     float most = -INFINITY;
     for (size_t i = 0; s->q->filter && i < threads; i++) {
         float floor = vt_topk_floor(&s->parts[i].top);
         most = floor > most ? floor : most;
     }
-    return s->q->filter ? most : INFINITY;
+    float less = agree ? 0 : vt_index_learnt(s->ix, s->plan.kind)->spread * DISAGREEMENT;
+    return s->q->filter ? most - less : INFINITY;
 }
 
 static vt_status search_cells(search *s, vt_pool *pool, vt_err *err) {
     vt_status status = rank_cells(s, err);
     size_t seen = 0, threads = vt_pool_threads(pool);
     float found = INFINITY;
+    bool first = true, agree = true;
     while (status == VT_OK && s->left > 0 && (seen < s->target || s->order[0].promise > found)) {
         double rows = (double)take_cells(s, seen, found);
         s->n_parts = choose_parts(rows * ESTIMATE_NS, pool);
         vt_pool_for(pool, s->n_parts, 1, look_at_cells, s);
         seen = total_estimated(s, threads);
-        found = bar(s, threads);
+        agree = first ? seen * 2 >= s->target : agree;
+        found = bar(s, threads, agree);
+        first = false;
     }
     s->plan.cells_probed = s->ix->cells->n - s->left;
     return status;

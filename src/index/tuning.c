@@ -211,6 +211,19 @@ static void teach(vt_tuning *t) {
     }
 }
 
+/* Of the even queries from what the odd ones taught, and the other way round. */
+static float spread_of(const vt_tuning *t) {
+    double squares = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const float *taught = t->taught + (i + 1) % 2 * t->n_cells;
+        for (size_t c = 0; c < t->n_cells; c++) {
+            double off = (double)(t->beats[i * t->n_cells + c] - taught[c]);
+            squares += off * off;
+        }
+    }
+    return (float)sqrt(squares / ((double)t->n * (double)t->n_cells));
+}
+
 /* ---- measure ----------------------------------------------------------------------------- */
 
 typedef struct ranked {
@@ -312,6 +325,7 @@ vt_status vt_tuning_apply(const vt_tuning *t, vt_index *ix, vt_err *err) {
         }
     }
     learnt->factor = 1;
+    learnt->spread = spread_of(t);
     return VT_OK;
 }
 

@@ -324,9 +324,8 @@ static bool settled(const vt_catalog *c, const vt_catalog_query *q, size_t spare
     return least + error < found[q->k - 1].score;
 }
 
-/* Finds, scores and orders; *n of *found have a score. Looks further until the k best are certain
- * where that was wished: below, it would cost a second search where variants share a picture, for
- * an order that nobody can tell from the true one. */
+/* Finds, scores and orders; *n of *found have a score. Where every match was scored, looks further
+ * until the k best are certain; where most were passed over that would promise nothing. */
 static vt_status find(vt_catalog *c, vt_reader *reader, const vt_catalog_query *q, vt_found **found,
                       size_t *n, vt_plan *plan, bool *whole, vt_err *err) {
     vt_status s = VT_OK;
@@ -340,7 +339,7 @@ static vt_status find(vt_catalog *c, vt_reader *reader, const vt_catalog_query *
             return s;
         *n = order(*found, all);
         *whole = *n == all;
-        if (!*whole || q->recall < 1 || settled(c, q, spare, *found, all))
+        if (!*whole || plan->way != VT_WAY_EXACT || settled(c, q, spare, *found, all))
             return VT_OK;
     }
 }
@@ -350,13 +349,16 @@ static vt_status search_once(vt_catalog *c, const vt_catalog_query *q, vt_catalo
                              size_t *n_hits, vt_plan *plan, bool *whole, vt_err *err) {
     vt_found *found = NULL;
     vt_reader *reader = NULL;
+    vt_plan made = {0};
     size_t n = 0;
     vt_status s;
     *hits = NULL;
     *n_hits = 0;
     s = vt_readers_pin(c->readers, &reader, err);
     if (s == VT_OK)
-        s = find(c, reader, q, &found, &n, plan, whole, err);
+        s = find(c, reader, q, &found, &n, &made, whole, err);
+    if (plan)
+        *plan = made;
     if (s != VT_OK)
         goto done;
     n = n < q->k ? n : q->k;

@@ -135,9 +135,8 @@ typedef struct vt_catalog_query {
     const vt_filter *filter; /* NULL: all products */
     size_t k;                /* 1.. */
     vt_query_kind kind;
-    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT. 1: exactly the k best; below,
-                   * one may be missed for another whose score is less by no more than the index's
-                   * rounding (VT_INDEX_ERROR), also where every match was looked at */
+    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT. With 1, and wherever the plan
+                   * was VT_WAY_EXACT, the answer is exactly the k best */
 } vt_catalog_query;
 
 /* The k best products for the query among those that match, best first, ties by id. Scores are

@@ -8,15 +8,25 @@
 #define VT_CODED_DIM_MIN 64   /* below, errors are not as if random */
 #define VT_CODED_DIM_MAX 4096 /* above, working memory would not fit a stack */
 
-/* The largest magnitude of x[n]. (fmaxf and lrintf are calls where the compiler may not assume that
- * nobody looks at errno, and a loop with a call is no vector.) */
+/* The largest magnitude of x[n]. In eight chains, which the compiler makes vectors of; one it may
+ * not take apart. (fmaxf and lrintf are calls where somebody might look at errno.) */
 static inline float vt_largest(const float *x, size_t n) {
-    float most = 0;
-    for (size_t i = 0; i < n; i++) {
-        float size = x[i] < 0 ? -x[i] : x[i];
-        most = size > most ? size : most;
+    float most[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t j = 0; j < 8; j++) {
+            float size = x[i + j] < 0 ? -x[i + j] : x[i + j];
+            most[j] = size > most[j] ? size : most[j];
+        }
     }
-    return most;
+    for (; i < n; i++) {
+        float size = x[i] < 0 ? -x[i] : x[i];
+        most[0] = size > most[0] ? size : most[0];
+    }
+    for (size_t j = 1; j < 8; j++) {
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    }
+    return most[0];
 }
 
 /* To the nearest whole number, halves away from 0. */

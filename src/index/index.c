@@ -77,13 +77,9 @@ void vt_index_measure(const vt_index *ix, vt_index_bytes *out) {
 
 /* ---- change ----------------------------------------------------------------------------- */
 
-/* In double no finite float overflows. */
+/* What overflows is not of length 1 either. */
 bool vt_index_unit_length(const float *v, size_t dim) {
-    double squares = 0;
-    for (size_t i = 0; i < dim; i++) {
-        squares += (double)v[i] * (double)v[i];
-    }
-    return fabs(sqrt(squares) - 1) <= 1e-3;
+    return fabs(sqrt((double)vt_vec_dot(v, v, dim)) - 1) <= 1e-3;
 }
 
 bool vt_index_row_unit(const vt_index *ix, const float *x) {

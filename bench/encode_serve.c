@@ -1,6 +1,4 @@
-/* bench_encode as one side of a comparison: it stays open and answers one command a line with one
- * line of JSON, so that whoever compares can let the sides take turns and the noise of the machine
- * hits all of them. The peers under bench/encoder speak the same.
+/* bench_encode as one side of a comparison (talk.h). The peers under bench/encoder speak the same.
  *
  *   text LINE RUNS      {"ms": [...]}  one text of texts.txt, from 0
  *   images COUNT RUNS   {"ms": [...]}  the first COUNT pictures, in one call
@@ -9,6 +7,7 @@
  * First of all it says how it opened. Inputs: a folder with texts.txt and images.f32, pictures of
  * [3][side][side] one behind the other. Works on one thread beside the pool's. */
 #include "encode.h"
+#include "talk.h"
 
 #include "vec/vec.h"
 
@@ -86,28 +85,15 @@ static vt_status inputs_read(inputs *in, const bench *b, const char *dir, vt_err
     return s;
 }
 
-/* One line out. A failed write means that whoever asked has gone: the next read ends us. */
-static void say(vt_buf *line) {
-    vt_buf_puts(line, "\n");
-    if (line->failed == VT_OK)
-        fputs(line->data, stdout);
-    fflush(stdout);
-    vt_buf_release(line);
-}
-
 static void say_numbers(const char *name, const double *values, size_t n) {
     vt_buf line;
     vt_json w;
-    vt_buf_init(&line, MOST_INPUT);
+    vt_buf_init(&line, TALK_MOST);
     vt_json_init(&w, &line);
     vt_json_open(&w, '{');
-    vt_json_key(&w, name);
-    vt_json_open(&w, '[');
-    for (size_t i = 0; i < n; i++)
-        vt_json_num(&w, values[i], 7);
-    vt_json_close(&w, ']');
+    talk_numbers(&w, name, values, n);
     vt_json_close(&w, '}');
-    say(&line);
+    talk_say(&line);
 }
 
 static void say_opened(const bench *b) {
@@ -129,7 +115,7 @@ static void say_opened(const bench *b) {
     vt_json_key(&w, "first_ms");
     vt_json_num(&w, b->first_ms, 7);
     vt_json_close(&w, '}');
-    say(&line);
+    talk_say(&line);
 }
 
 static vt_status time_and_say(const bench *b, const bench_work *w, uint64_t runs, vt_err *err) {
@@ -169,22 +155,16 @@ static vt_status write_vectors(const bench *b, const inputs *in, const char *pat
     return s;
 }
 
-/* Cuts the line in up to three words, in place; absent ones are "". */
-static void cut_words(char *line, const char *words[3]) {
-    line[strcspn(line, "\n")] = 0;
-    for (size_t i = 0; i < 3; i++) {
-        size_t n = strcspn(line, " ");
-        words[i] = line;
-        line += n;
-        if (*line)
-            *line++ = 0;
-    }
-}
+typedef struct side {
+    const bench *b;
+    inputs in;
+} side;
 
-static vt_status obey(const bench *b, const inputs *in, char *line, vt_err *err) {
-    const char *words[3];
+static vt_status obey(void *ctx, const char *const words[TALK_WORDS], vt_err *err) {
+    const side *own = ctx;
+    const bench *b = own->b;
+    const inputs *in = &own->in;
     uint64_t what, runs;
-    cut_words(line, words);
     if (strcmp(words[0], "vectors") == 0)
         return write_vectors(b, in, words[1], err);
     bool images = strcmp(words[0], "images") == 0;
@@ -201,16 +181,13 @@ static vt_status obey(const bench *b, const inputs *in, char *line, vt_err *err)
 }
 
 vt_status bench_serve(const bench *b, const char *dir, vt_err *err) {
-    inputs in = {0};
-    char *line = NULL;
-    size_t cap = 0;
-    vt_status s = inputs_read(&in, b, dir, err);
-    if (s == VT_OK)
+    side own = {.b = b};
+    vt_status s = inputs_read(&own.in, b, dir, err);
+    if (s == VT_OK) {
         say_opened(b);
-    while (s == VT_OK && getline(&line, &cap, stdin) > 0)
-        s = obey(b, &in, line, err);
-    free(line);
-    inputs_release(&in);
+        s = talk_listen(obey, &own, err);
+    }
+    inputs_release(&own.in);
     return s;
 }
 
@@ -227,7 +204,7 @@ static vt_status say_ids(const bench *b, const vt_clip_text *text, uint32_t *ids
     for (size_t i = 0; i < n; i++)
         vt_json_int(&w, ids[i]);
     vt_json_close(&w, ']');
-    say(&line);
+    talk_say(&line);
     return VT_OK;
 }
 

@@ -1,21 +1,31 @@
-/* Searches of the index over a file of vectors, timed, with their recall beside the time.
+/* The index as one side of a comparison (talk.h): searches over a file of vectors, timed one by
+ * one. bench/index/index.py drives it; bench/index/peers.cpp answers the same commands for the
+ * peers.
  *
- *     bench_index BASE QUERIES TRUTH [--k 10] [--runs 5] [--threads 1] [--filter PER_MILLE]
+ *     bench_index BASE
  *
- * BASE holds float16 vectors, QUERIES float32 ones, TRUTH int32 rows of the nearest, best first,
- * each behind two int32 (count, width). Every run asks each query both ways, exact and by codes,
- * query by query in turn, so that a disturbance hits both. With a filter truth is the exact answer
- * of this run. Prints CSV: way, recall@k, queries a second (median, least and most of the runs). */
+ *     build THREADS ROWS        {"seconds": s, "cells": s, "rows_bytes", "codes_bytes",
+ * "other_bytes"} learn THREADS KIND FILE   {"seconds": s}      how far to look; "-" for the index's
+ * own rows churn REMOVED ADDED       {"seconds": s} save FILE                 {"seconds": s}      a
+ * snapshot load THREADS FILE ROWS    {"seconds": s}      in the place of the index there was
+ *     threads N                 {}                  of searches from now on; 1 at first
+ *     search RECALL K COUNT QUERIES FILTER KIND
+ *                               {"us": [...], "ids": [...], "estimated": n, "scored": n, "ways":
+ * {...}}
+ *
+ * BASE holds float16 vectors, whose numbers are the slots; QUERIES and FILE float32 ones; each
+ * behind two int32 (count, width). ROWS, REMOVED, ADDED and FILTER are files of one bit a row, or
+ * "-" for all. RECALL is what is wished, 0 for the default. "seconds" of build: rows put and cells
+ * made. Nothing is timed but the call itself; the first queries are asked once before, uncounted.
+ */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "index/index.h"
+#include "talk.h"
 
-#define RUNS_MAX 99
-
-typedef struct settings {
-    uint64_t k, runs, threads, per_mille;
-} settings;
+enum { WARM_UP = 32, THREADS_MOST = 1024, QUERIES_MOST = 1000000, K_MOST = 1000 };
 
 typedef struct file {
     vt_map map;
@@ -24,14 +34,20 @@ typedef struct file {
 } file;
 
 typedef struct bench {
-    file base, queries, truth;
-    settings set;
-    vt_flat *flat;
-    vt_pool *pool;
-    vt_bitset filter;
-    float *vectors; /* of the queries, of unit length */
-    double build_seconds;
+    file base;
+    vt_index *index;       /* NULL before build or load */
+    vt_snapshot *snapshot; /* under the index when that was loaded */
+    vt_pool *pool;         /* of searches: NULL for one thread */
 } bench;
+
+static void close_index(bench *b) {
+    vt_index_close(b->index);
+    vt_snapshot_release(b->snapshot);
+    b->index = NULL;
+    b->snapshot = NULL;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
 
 static vt_status open_file(const char *path, size_t size, file *f, vt_err *err) {
     int32_t shape[2];
@@ -52,180 +68,423 @@ static vt_status open_file(const char *path, size_t size, file *f, vt_err *err) 
     return VT_OK;
 }
 
-/* ---- preparation ------------------------------------------------------------------------ */
+/* Unit vectors of as many floats as the base has; to be freed. */
+static vt_status read_vectors(const bench *b, const char *path, float **out, size_t *n,
+                              vt_err *err) {
+    file f = {0};
+    size_t dim = b->base.width;
+    float *v = NULL;
+    vt_status s = open_file(path, sizeof(float), &f, err);
+    if (s == VT_OK && f.width != dim)
+        s = vt_fail(err, VT_E_INVALID, "%s: width %zu, the base has %zu", path, f.width, dim);
+    if (s == VT_OK && !(v = vt_alloc(f.n * dim, sizeof *v)))
+        s = vt_fail_nomem(err, f.n * dim * sizeof *v);
+    if (s == VT_OK)
+        memcpy(v, f.values, f.n * dim * sizeof *v);
+    for (size_t i = 0; s == VT_OK && i < f.n; i++) {
+        if (vt_vec_normalize(v + i * dim, dim) == 0)
+            s = vt_fail(err, VT_E_INVALID, "%s: vector %zu has no length", path, i);
+    }
+    *n = f.n;
+    vt_map_release(&f.map);
+    if (s != VT_OK) {
+        free(v);
+        return s;
+    }
+    *out = v;
+    return VT_OK;
+}
 
-static vt_status fill(bench *b, vt_err *err) {
+/* "-": all rows of the base. */
+static vt_status read_bits(const bench *b, const char *path, vt_bitset *out, vt_err *err) {
+    vt_map map = {0};
+    vt_status s = vt_bitset_resize(out, b->base.n, err);
+    if (s != VT_OK)
+        return s;
+    if (strcmp(path, "-") == 0) {
+        vt_bitset_fill(out, true);
+        return VT_OK;
+    }
+    s = vt_file_map(path, &map, err);
+    if (s == VT_OK && map.size < (b->base.n + 7) / 8)
+        s = vt_fail(err, VT_E_INVALID, "%s: fewer bits than rows", path);
+    for (size_t i = 0; s == VT_OK && i < b->base.n; i++)
+        vt_bitset_set(out, i, map.data[i / 8] >> i % 8 & 1);
+    vt_map_release(&map);
+    return s;
+}
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+typedef struct answer {
+    vt_buf line;
+    vt_json json;
+} answer;
+
+static void answer_begin(answer *a) {
+    vt_buf_init(&a->line, TALK_MOST);
+    vt_json_init(&a->json, &a->line);
+    vt_json_open(&a->json, '{');
+}
+
+static void answer_number(answer *a, const char *name, double value) {
+    vt_json_key(&a->json, name);
+    vt_json_num(&a->json, value, 7);
+}
+
+static void answer_say(answer *a) {
+    vt_json_close(&a->json, '}');
+    talk_say(&a->line);
+}
+
+static void say_seconds(uint64_t begun) {
+    answer a;
+    answer_begin(&a);
+    answer_number(&a, "seconds", vt_seconds_since(begun));
+    answer_say(&a);
+}
+
+/* ---- the index -------------------------------------------------------------------------- */
+
+static vt_status parse_threads(const char *word, vt_pool **out, vt_err *err) {
+    uint64_t n;
+    if (!vt_parse_u64(word, THREADS_MOST, &n) || n == 0)
+        return vt_fail(err, VT_E_INVALID, "%s: not a number of threads", word);
+    return n > 1 ? vt_pool_open((unsigned)n, out, err) : VT_OK;
+}
+
+static vt_status put_rows(bench *b, const vt_bitset *rows, vt_err *err) {
     size_t dim = b->base.width;
     float *v = vt_alloc(dim, sizeof *v);
-    vt_status s = v ? vt_flat_open(dim, &b->flat, err) : vt_fail_nomem(err, dim * sizeof *v);
-    uint64_t begun = vt_now_ns();
+    vt_status s = v ? VT_OK : vt_fail_nomem(err, dim * sizeof *v);
     for (size_t i = 0; s == VT_OK && i < b->base.n; i++) {
-        const void *row = b->base.values + i * dim * sizeof(uint16_t);
-        vt_vec_from_f16(v, row, dim);
-        s = vt_vec_normalize(v, dim) > 0 ? vt_flat_put(b->flat, (uint32_t)i, v, err)
+        if (!vt_bitset_get(rows, i))
+            continue;
+        vt_vec_from_f16(v, (const void *)(b->base.values + i * dim * sizeof(uint16_t)), dim);
+        s = vt_vec_normalize(v, dim) > 0 ? vt_index_put(b->index, (uint32_t)i, v, err)
                                          : vt_fail(err, VT_E_INVALID, "row %zu has no length", i);
     }
-    b->build_seconds = vt_seconds_since(begun);
     free(v);
     return s;
 }
 
-static vt_status take_queries(bench *b, vt_err *err) {
-    size_t dim = b->queries.width, floats = b->queries.n * dim;
-    if (dim != b->base.width || b->truth.n != b->queries.n || b->truth.width < b->set.k)
-        return vt_fail(err, VT_E_INVALID, "vectors, queries and truth do not fit each other");
-    b->vectors = vt_alloc(floats, sizeof *b->vectors);
-    if (!b->vectors)
-        return vt_fail_nomem(err, floats * sizeof *b->vectors);
-    memcpy(b->vectors, b->queries.values, floats * sizeof *b->vectors);
-    for (size_t i = 0; i < b->queries.n; i++) {
-        if (vt_vec_normalize(b->vectors + i * dim, dim) == 0)
-            return vt_fail(err, VT_E_INVALID, "query %zu has no length", i);
-    }
-    return VT_OK;
-}
-
-/* Slots of which per_mille in a thousand are set, scattered by a multiplicative hash. */
-static vt_status take_filter(bench *b, vt_err *err) {
-    vt_status s = vt_bitset_resize(&b->filter, b->base.n, err);
-    for (size_t i = 0; s == VT_OK && i < b->base.n; i++) {
-        uint32_t mixed = (uint32_t)i * 2654435761u;
-        vt_bitset_set(&b->filter, i, (mixed >> 8) % 1000 < b->set.per_mille);
-    }
+static vt_status make_cells(bench *b, vt_pool *pool, vt_err *err) {
+    vt_rebuild *r = NULL;
+    bool more = true;
+    vt_status s = vt_rebuild_open(b->index, &r, err);
+    if (s == VT_OK)
+        s = vt_rebuild_train(r, pool, err);
+    while (s == VT_OK && more)
+        s = vt_rebuild_step(r, pool, &more, err);
+    if (s == VT_OK)
+        s = vt_rebuild_finish(r, err);
+    vt_rebuild_close(r);
     return s;
 }
 
-/* ---- measuring -------------------------------------------------------------------------- */
+static void say_built(const bench *b, double seconds, double cells) {
+    answer a;
+    vt_index_bytes bytes;
+    vt_index_measure(b->index, &bytes);
+    answer_begin(&a);
+    answer_number(&a, "seconds", seconds);
+    answer_number(&a, "cells", cells);
+    answer_number(&a, "rows_bytes", (double)bytes.rows);
+    answer_number(&a, "codes_bytes", (double)bytes.codes);
+    answer_number(&a, "other_bytes", (double)bytes.other);
+    answer_say(&a);
+}
 
-static vt_status ask(const bench *b, size_t i, bool estimate, vt_hit *hits, double *seconds,
-                     vt_err *err) {
-    size_t n = 0;
-    vt_flat_query q = {.vector = b->vectors + i * b->base.width,
-                       .k = b->set.k,
-                       .filter = b->set.per_mille < 1000 ? &b->filter : NULL,
-                       .estimate = estimate};
+static vt_status build(bench *b, const char *const *words, vt_err *err) {
+    vt_pool *pool = NULL;
+    vt_bitset rows;
+    double cells = 0;
+    vt_bitset_init(&rows);
+    close_index(b);
+    vt_status s = parse_threads(words[1], &pool, err);
+    if (s == VT_OK)
+        s = read_bits(b, words[2], &rows, err);
     uint64_t begun = vt_now_ns();
-    vt_status s = vt_flat_search(b->flat, &q, b->pool, hits, &n, err);
-    *seconds += vt_seconds_since(begun);
-    for (; n < b->set.k; n++)
+    if (s == VT_OK)
+        s = vt_index_open(b->base.width, &b->index, err);
+    if (s == VT_OK)
+        s = put_rows(b, &rows, err);
+    uint64_t put = vt_now_ns();
+    if (s == VT_OK && vt_index_rebuild_due(b->index)) {
+        s = make_cells(b, pool, err);
+        cells = vt_seconds_since(put);
+    }
+    if (s == VT_OK)
+        say_built(b, vt_seconds_since(begun), cells);
+    vt_bitset_release(&rows);
+    vt_pool_close(pool);
+    return s;
+}
+
+static vt_status parse_kind(const char *word, vt_query_kind *out, vt_err *err) {
+    for (int k = 0; k < VT_QUERY_KINDS; k++) {
+        if (strcmp(word, vt_query_kind_name((vt_query_kind)k)) == 0) {
+            *out = (vt_query_kind)k;
+            return VT_OK;
+        }
+    }
+    return vt_fail(err, VT_E_INVALID, "%s: not a kind of query", word);
+}
+
+/* Where there are no cells there is nothing to learn. */
+static vt_status learn(bench *b, const char *const *words, vt_err *err) {
+    vt_pool *pool = NULL;
+    vt_tuning *t = NULL;
+    float *queries = NULL;
+    size_t n = 0;
+    vt_query_kind kind = VT_QUERY_IMAGE;
+    bool more = vt_index_fraction(b->index, VT_QUERY_IMAGE, VT_RECALL_DEFAULT) > 0;
+    vt_status s = parse_threads(words[1], &pool, err);
+    if (s == VT_OK)
+        s = parse_kind(words[2], &kind, err);
+    if (s == VT_OK && strcmp(words[3], "-") != 0)
+        s = read_vectors(b, words[3], &queries, &n, err);
+    uint64_t begun = vt_now_ns();
+    if (s == VT_OK && more)
+        s = vt_tuning_open(b->index, kind, queries, n, &t, err);
+    while (s == VT_OK && more)
+        s = vt_tuning_learn(t, b->index, pool, &more, err);
+    if (s == VT_OK && t)
+        s = vt_tuning_apply(t, b->index, err);
+    if (s == VT_OK)
+        say_seconds(begun);
+    vt_tuning_close(t);
+    free(queries);
+    vt_pool_close(pool);
+    return s;
+}
+
+static vt_status churn(bench *b, const char *const *words, vt_err *err) {
+    vt_bitset removed, added;
+    vt_bitset_init(&removed);
+    vt_bitset_init(&added);
+    vt_status s = read_bits(b, words[1], &removed, err);
+    if (s == VT_OK)
+        s = read_bits(b, words[2], &added, err);
+    uint64_t begun = vt_now_ns();
+    for (size_t i = 0; s == VT_OK && i < b->base.n; i++) {
+        if (vt_bitset_get(&removed, i))
+            vt_index_remove(b->index, (uint32_t)i);
+    }
+    if (s == VT_OK)
+        s = put_rows(b, &added, err);
+    if (s == VT_OK)
+        say_seconds(begun);
+    vt_bitset_release(&removed);
+    vt_bitset_release(&added);
+    return s;
+}
+
+static const vt_snapshot_key KEY = {.database_id = "00000000-0000-4000-8000-000000000000"};
+
+static vt_status save(bench *b, const char *const *words, vt_err *err) {
+    vt_snapshot_writer *w = NULL;
+    uint64_t state = 0, begun = vt_now_ns();
+    bool more = true;
+    vt_status s = vt_snapshot_begin(words[1], &KEY, &w, err);
+    while (s == VT_OK && more)
+        s = vt_index_save(b->index, w, &state, &more, err);
+    if (s == VT_OK)
+        s = vt_snapshot_commit(w, err);
+    vt_snapshot_close(w);
+    if (s == VT_OK)
+        say_seconds(begun);
+    return s;
+}
+
+static vt_status load(bench *b, const char *const *words, vt_err *err) {
+    vt_pool *pool = NULL;
+    vt_bitset keep;
+    uint64_t seq;
+    vt_bitset_init(&keep);
+    close_index(b);
+    vt_status s = parse_threads(words[1], &pool, err);
+    if (s == VT_OK)
+        s = read_bits(b, words[3], &keep, err);
+    uint64_t begun = vt_now_ns();
+    if (s == VT_OK)
+        s = vt_snapshot_open(words[2], KEY.database_id, &KEY.model, pool, &b->snapshot, &seq, err);
+    if (s == VT_OK)
+        s = vt_index_load(b->snapshot, b->base.width, &keep, &b->index, err);
+    if (s == VT_OK)
+        say_seconds(begun);
+    vt_bitset_release(&keep);
+    vt_pool_close(pool);
+    return s;
+}
+
+static vt_status set_threads(bench *b, const char *const *words, vt_err *err) {
+    answer a;
+    vt_pool_close(b->pool);
+    b->pool = NULL;
+    vt_status s = parse_threads(words[1], &b->pool, err);
+    if (s != VT_OK)
+        return s;
+    answer_begin(&a);
+    answer_say(&a);
+    return VT_OK;
+}
+
+/* ---- searches --------------------------------------------------------------------------- */
+
+typedef struct job {
+    vt_index_query query;
+    vt_bitset filter;
+    float *vectors;
+    size_t n;
+    /* what came of it */
+    vt_hit *hits; /* k a query; slot UINT32_MAX where there are fewer */
+    double *us, cpu, estimated, scored;
+    size_t ways[VT_WAYS];
+} job;
+
+static void job_release(job *j) {
+    vt_bitset_release(&j->filter);
+    free(j->vectors);
+    free(j->hits);
+    free(j->us);
+}
+
+static vt_status job_read(const bench *b, const char *const *words, job *j, vt_err *err) {
+    double recall;
+    uint64_t k, count;
+    if (!vt_parse_f64(words[1], &recall) || recall < 0 || recall > 1 ||
+        !vt_parse_u64(words[2], K_MOST, &k) || k == 0 ||
+        !vt_parse_u64(words[3], QUERIES_MOST, &count))
+        return vt_fail(err, VT_E_INVALID, "not a search: %s %s %s", words[1], words[2], words[3]);
+    j->query.k = k;
+    j->query.recall = (float)recall;
+    vt_status s = parse_kind(words[6], &j->query.kind, err);
+    if (s == VT_OK)
+        s = read_vectors(b, words[4], &j->vectors, &j->n, err);
+    if (s == VT_OK && strcmp(words[5], "-") != 0) {
+        s = read_bits(b, words[5], &j->filter, err);
+        j->query.filter = &j->filter;
+    }
+    if (s != VT_OK)
+        return s;
+    j->n = count < j->n ? count : j->n;
+    j->hits = vt_alloc(j->n * k, sizeof *j->hits);
+    j->us = vt_alloc(j->n, sizeof *j->us);
+    return j->hits && j->us ? VT_OK : vt_fail_nomem(err, j->n * k * sizeof *j->hits);
+}
+
+static vt_status ask(const bench *b, job *j, size_t i, vt_plan *plan, vt_err *err) {
+    size_t n = 0, k = j->query.k;
+    j->query.vector = j->vectors + i * b->base.width;
+    vt_hit *hits = j->hits + i * k;
+    uint64_t begun = vt_now_ns();
+    vt_status s = vt_index_search(b->index, &j->query, b->pool, hits, &n, plan, err);
+    j->us[i] = (double)(vt_now_ns() - begun) / 1e3;
+    for (; n < k; n++)
         hits[n] = (vt_hit){-2, UINT32_MAX};
     return s;
 }
 
-/* Of the k of the truth, how many were found: those that score as its last, for rows may be equal.
- */
-static double recall_of(const bench *b, size_t i, const vt_hit *exact, const vt_hit *hits) {
-    const float *q = b->vectors + i * b->base.width;
-    float worst = exact[b->set.k - 1].score;
-    int32_t last;
-    size_t n = 0;
-    memcpy(&last, b->truth.values + (i * b->truth.width + b->set.k - 1) * sizeof last, sizeof last);
-    const float *row = last < 0 ? NULL : vt_flat_get(b->flat, (uint32_t)last);
-    if (b->set.per_mille == 1000 && row)
-        worst = vt_vec_dot(q, row, b->base.width);
-    for (size_t j = 0; j < b->set.k; j++)
-        n += hits[j].score >= worst - 1e-6f;
-    return (double)n / (double)b->set.k;
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Seconds and recall of one run: [0] exact, [1] by codes. */
-static vt_status run(const bench *b, double seconds[2], double recall[2], vt_err *err) {
-    vt_hit *exact = vt_alloc(b->set.k, sizeof *exact), *coded = vt_alloc(b->set.k, sizeof *coded);
-    vt_status s = exact && coded ? VT_OK : vt_fail_nomem(err, b->set.k * sizeof *exact);
-    recall[0] = recall[1] = seconds[0] = seconds[1] = 0;
-    for (size_t i = 0; s == VT_OK && i < b->queries.n; i++) {
-        s = ask(b, i, false, exact, &seconds[0], err);
-        if (s == VT_OK)
-            s = ask(b, i, true, coded, &seconds[1], err);
-        if (s == VT_OK) {
-            recall[0] += recall_of(b, i, exact, exact) / (double)b->queries.n;
-            recall[1] += recall_of(b, i, exact, coded) / (double)b->queries.n;
-        }
+static vt_status job_run(const bench *b, job *j, vt_err *err) {
+    vt_plan plan;
+    vt_status s = VT_OK;
+    for (size_t i = 0; s == VT_OK && i < j->n && i < WARM_UP; i++)
+        s = ask(b, j, i, &plan, err);
+    j->cpu = -cpu_seconds();
+    for (size_t i = 0; s == VT_OK && i < j->n; i++) {
+        s = ask(b, j, i, &plan, err);
+        if (s != VT_OK)
+            break;
+        j->ways[plan.way]++;
+        j->estimated += (double)plan.estimated / (double)j->n;
+        j->scored += (double)plan.scored / (double)j->n;
     }
-    free(exact);
-    free(coded);
+    j->cpu += cpu_seconds();
     return s;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+static void job_say(const job *j) {
+    answer a;
+    answer_begin(&a);
+    talk_numbers(&a.json, "us", j->us, j->n);
+    answer_number(&a, "cpu", j->cpu);
+    vt_json_key(&a.json, "ids");
+    vt_json_open(&a.json, '[');
+    for (size_t i = 0; i < j->n * j->query.k; i++)
+        vt_json_int(&a.json, j->hits[i].slot == UINT32_MAX ? -1 : (int64_t)j->hits[i].slot);
+    vt_json_close(&a.json, ']');
+    answer_number(&a, "estimated", j->estimated);
+    answer_number(&a, "scored", j->scored);
+    vt_json_key(&a.json, "ways");
+    vt_json_open(&a.json, '{');
+    for (size_t w = 0; w < VT_WAYS; w++)
+        answer_number(&a, vt_way_name((vt_way)w), (double)j->ways[w]);
+    vt_json_close(&a.json, '}');
+    answer_say(&a);
 }
 
-static vt_status measure(const bench *b, vt_err *err) {
-    static const char *const names[2] = {"exact", "codes"};
-    double rates[2][RUNS_MAX], recall[2], seconds[2];
-    vt_status s = run(b, seconds, recall, err); /* not counted */
-    for (size_t r = 0; s == VT_OK && r < b->set.runs; r++) {
-        s = run(b, seconds, recall, err);
-        for (size_t way = 0; way < 2; way++)
-            rates[way][r] = (double)b->queries.n / seconds[way];
-    }
-    for (size_t way = 0; s == VT_OK && way < 2; way++) {
-        qsort(rates[way], b->set.runs, sizeof rates[way][0], by_value);
-        printf("vitrine %s,%.4f,%.1f,%.1f,%.1f,%.2f,%.0f\n", names[way], recall[way],
-               rates[way][b->set.runs / 2], rates[way][0], rates[way][b->set.runs - 1],
-               b->build_seconds, (double)vt_flat_bytes(b->flat) / (double)b->base.n);
-    }
+static vt_status search(bench *b, const char *const *words, vt_err *err) {
+    job j = {0};
+    vt_bitset_init(&j.filter);
+    vt_status s = job_read(b, words, &j, err);
+    if (s == VT_OK)
+        s = job_run(b, &j, err);
+    if (s == VT_OK)
+        job_say(&j);
+    job_release(&j);
     return s;
 }
 
 /* ---- command line ----------------------------------------------------------------------- */
 
-static vt_status read_options(int argc, char **argv, settings *set, vt_err *err) {
-    const struct {
+static vt_status obey(void *ctx, const char *const words[TALK_WORDS], vt_err *err) {
+    static const struct {
         const char *name;
-        uint64_t *value, most;
-    } known[] = {{"--k", &set->k, 1000},
-                 {"--runs", &set->runs, RUNS_MAX},
-                 {"--threads", &set->threads, 1024},
-                 {"--filter", &set->per_mille, 1000}};
-    for (int i = 4; i < argc; i += 2) {
-        size_t j = 0;
-        while (j < 4 && strcmp(argv[i], known[j].name) != 0)
-            j++;
-        if (j == 4 || i + 1 == argc || !vt_parse_u64(argv[i + 1], known[j].most, known[j].value) ||
-            *known[j].value == 0)
-            return vt_fail(err, VT_E_INVALID, "%s: unknown, or not a number in its range", argv[i]);
+        vt_status (*fn)(bench *b, const char *const *words, vt_err *err);
+        bool needs_index;
+    } known[] = {{"build", build, false},        {"learn", learn, true}, {"churn", churn, true},
+                 {"save", save, true},           {"load", load, false},  {"search", search, true},
+                 {"threads", set_threads, false}};
+    bench *b = ctx;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(words[0], known[i].name) == 0 && (b->index || !known[i].needs_index))
+            return known[i].fn(b, words, err);
     }
-    return VT_OK;
+    return vt_fail(err, VT_E_INVALID, "not a command%s: %s",
+                   b->index ? "" : " before build or load", words[0]);
 }
 
 static vt_status work(bench *b, int argc, char **argv, vt_err *err) {
-    if (argc < 4)
-        return vt_fail(err, VT_E_INVALID, "usage: bench_index BASE QUERIES TRUTH [OPTION N]...");
-    vt_status s = read_options(argc, argv, &b->set, err);
-    if (s == VT_OK)
-        s = vt_vec_init(getenv("VITRINE_ISA"), err);
-    if (s == VT_OK)
-        s = vt_pool_open((unsigned)b->set.threads, &b->pool, err);
+    if (argc != 2)
+        return vt_fail(err, VT_E_INVALID, "usage: bench_index BASE");
+    vt_status s = vt_vec_init(getenv("VITRINE_ISA"), err);
     if (s == VT_OK)
         s = open_file(argv[1], sizeof(uint16_t), &b->base, err);
-    if (s == VT_OK)
-        s = open_file(argv[2], sizeof(float), &b->queries, err);
-    if (s == VT_OK)
-        s = open_file(argv[3], sizeof(int32_t), &b->truth, err);
-    if (s == VT_OK)
-        s = take_queries(b, err);
-    if (s == VT_OK)
-        s = fill(b, err);
-    if (s == VT_OK)
-        s = take_filter(b, err);
-    return s == VT_OK ? measure(b, err) : s;
+    if (s != VT_OK)
+        return s;
+    answer a;
+    answer_begin(&a);
+    vt_json_key(&a.json, "isa");
+    vt_json_str(&a.json, vt_vec_isa());
+    answer_say(&a);
+    return talk_listen(obey, b, err);
 }
 
 int main(int argc, char **argv) {
-    bench b = {.set = {.k = 10, .runs = 5, .threads = 1, .per_mille = 1000}};
+    bench b = {0};
     vt_err err;
     vt_status s = work(&b, argc, argv, &err);
     if (s != VT_OK)
         (void)fprintf(stderr, "bench_index: %s\n", err.text);
-    vt_flat_close(b.flat);
+    close_index(&b);
     vt_pool_close(b.pool);
-    vt_bitset_release(&b.filter);
-    free(b.vectors);
     vt_map_release(&b.base.map);
-    vt_map_release(&b.queries.map);
-    vt_map_release(&b.truth.map);
     return vt_status_exit(s);
 }

@@ -17,11 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-import prepare
-import report
-import shape
-import sides
-from results import Results, describe_machine
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import building           # noqa: E402
+import machine            # noqa: E402
+import prepare            # noqa: E402
+import report             # noqa: E402
+import shape              # noqa: E402
+import sides              # noqa: E402
+from results import Results  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def measure_times(results, group, cases, rounds):
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a CLIP folder (default: tools/make_model.py vit-b-32 makes one)")
-    parser.add_argument("--work", type=Path, default=prepare.ROOT / "build" / "bench-encoder", help="kept for the next run")
+    parser.add_argument("--work", type=Path, default=building.ROOT / "build" / "bench-encoder", help="kept for the next run")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="cases and engines whose name contains one of these words, by commas; load is a case")
     parser.add_argument("--out", type=Path, help="CSV of the raw numbers (default: in the work folder)")
@@ -168,7 +172,7 @@ def best_isa(bench_encode, model):
 
 def set_up(arguments):
     """Everything that is needed, and the work folder of this model."""
-    bench_encode, bench_peak = prepare.build(prepare.ROOT / "build" / "bench")
+    bench_encode, bench_peak = building.build("bench_encode", "bench_peak")
     prepare.install_onnxruntime()
     model = arguments.model or prepare.make_model(arguments.work / "vit-b-32")
     work = prepare.link_model(model.resolve(), arguments.work)
@@ -190,7 +194,7 @@ def main():
     thread_counts = [1, 2] if processors > 1 else [1]
     reference = prepare.reference_vectors(places, work)
     results = Results()
-    for name, text in describe_machine(prepare.ROOT).items():
+    for name, text in machine.describe(building.ROOT, node=("node", "--version")).items():
         results.add("machine", None, name, text, "")
 
     measure_peaks(results, bench_peak)

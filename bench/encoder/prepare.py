@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import sides
+from building import ROOT, run
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tools" / "demo"))
 
 import preprocess           # noqa: E402
@@ -24,18 +24,6 @@ IMAGES = 16
 SHORT, LONG = 5, 77         # tokens
 TEXTS_OF_EACH = 8
 MODEL_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "vocab.json", "merges.txt")
-
-
-def run(*words, **more):
-    subprocess.run([str(word) for word in words], check=True, **more)
-
-
-def build(folder):
-    """bench_encode and bench_peak, optimised as what is shipped."""
-    if not (folder / "build.ninja").exists():
-        run("meson", "setup", folder, ROOT, "--buildtype=release", stdout=subprocess.DEVNULL)
-    run("ninja", "-C", folder, "bench/bench_encode", "bench/bench_peak", stdout=sys.stderr)
-    return folder / "bench" / "bench_encode", folder / "bench" / "bench_peak"
 
 
 def install_onnxruntime():

@@ -1,9 +1,8 @@
 """The encoder benchmark's numbers as Markdown: a table for each case, one for loading, and what must hold as PASS or miss."""
-from dataclasses import dataclass
-
 import numpy as np
 
 from sides import Engine
+from tables import Demand, row_of
 
 OURS = {precision: Engine("vitrine", precision) for precision in ("f32", "bf16", "int8")}
 ORT = {precision: Engine("onnxruntime", precision) for precision in ("f32", "int8")}
@@ -71,10 +70,6 @@ def case_table(results, shape, engines, case, threads):
     return lines
 
 
-def row_of(cells):
-    return f"| {' | '.join(cells)} |"
-
-
 def weights_rate(shape, engine, seconds):
     octets = {"f32": 4, "bf16": 2, "int8": 1}[engine.precision]
     return shape.text.weights * octets / seconds / 1e9
@@ -114,21 +109,6 @@ def cosine_table(results, engines):
     return lines
 
 
-@dataclass(frozen=True)
-class Demand:
-    what: str
-    value: float        # None: not measured
-    bound: float
-    at_least: bool = False
-
-    def line(self):
-        sign = ">=" if self.at_least else "<="
-        if self.value is None:
-            return f"| {self.what} | {sign} {self.bound} | | not measured |"
-        kept = self.value >= self.bound if self.at_least else self.value <= self.bound
-        return f"| {self.what} | {sign} {self.bound} | {self.value:.{7 if self.bound > 0.99 else 2}f} | {'PASS' if kept else '**miss**'} |"
-
-
 def against(results, precision, other, case, threads, bound):
     value = ratio(results, OURS[precision], other, case, threads)
     return Demand(f"{precision}, {case}, {counted(threads)}, of {other.title}", value, bound)
@@ -166,7 +146,7 @@ def demands(results, shape, image, thread_counts, engines):
     yield from share_demands(results, shape, image, most, engines)
     for precision, bound in (("f32", 0.999999), ("bf16", 0.9999)):
         worst = min((value for what in ("texts", "images") for value in results.values("cosine", OURS[precision], what)), default=None)
-        yield Demand(f"{precision}, least cosine to float64", worst, bound, at_least=True)
+        yield Demand(f"{precision}, least cosine to float64", worst, bound, at_least=True, digits=7)
 
 
 def write(results, shape, cases, engines, thread_counts, load_kinds):

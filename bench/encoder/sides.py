@@ -1,9 +1,8 @@
 """The sides of the encoder benchmark: which there are, how each is started, and talking to one (bench/encode_serve.c says how)."""
-import json
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from serving import Serving
 
 HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"     # Debian's, which has Debian's torch
@@ -49,37 +48,12 @@ def environment(engine, threads):
     changed = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     if engine.isa:
         changed["VITRINE_ISA"] = engine.isa
-    return os.environ | {name: str(value) for name, value in changed.items()}
+    return changed
 
 
-class Side:
+class Side(Serving):
     """One engine on so many threads, in a process that stays."""
 
     def __init__(self, engine, threads, places):
         self.engine, self.threads = engine, threads
-        words = [str(word) for word in command(engine, threads, places)]
-        self.process = subprocess.Popen(words, env=environment(engine, threads), text=True, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-        self.opened = self._answer()
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.engine.title}, {self.threads} threads: ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        super().__init__(f"{engine.title}, {threads} threads", command(engine, threads, places), environment(engine, threads))

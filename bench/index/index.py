@@ -1,120 +1,126 @@
 #!/usr/bin/python3
-"""The index beside Debian's faiss (IndexFlatIP) and hnswlib, on files of vectors: queries a second
-against recall@k, one thread, every contender in every round so that a disturbance hits all alike.
+"""The index beside hnswlib and faiss, in one run: bench/index/index.py [options], see bench/README.md.
 
-    bench/index/index.py DATA --bench build/release/bench/bench_index [--out FILE.csv]
-
-DATA holds NAME.base.f16bin and, for each kind of query, NAME.KIND.query.fbin and NAME.KIND.gt.ibin
-(int32 count, int32 width, then float16, float32 or int32 values)."""
+Every contender over a data set is a process that stays open; in each round every one of them asks all queries, one by one on one
+thread, at each of its settings. So what else happens on the machine hits all alike; medians over the rounds, and ratios of medians of
+this run, are what to read. Recall stands beside every speed. The raw numbers go to a CSV, the curves to an SVG.
+"""
 import argparse
-import csv
-import glob
+import contextlib
 import os
-import statistics
-import subprocess
 import sys
-import time
+from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-import faiss  # noqa: E402
-import hnswlib  # noqa: E402
-import numpy as np  # noqa: E402
+THREADS = len(os.sched_getaffinity(0))
+os.environ["OPENBLAS_NUM_THREADS"] = str(THREADS)     # of numpy here, for the exact answers: before anything is timed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-HEAD = ["kind", "way", "recall", "qps", "qps_least", "qps_most", "build_s", "bytes_a_vector"]
+import building             # noqa: E402
+import contenders           # noqa: E402
+import generate             # noqa: E402
+import machine              # noqa: E402
+import plot                 # noqa: E402
+import steps                # noqa: E402
+import vectors              # noqa: E402
+import verdict              # noqa: E402
+from measured import Measured, read  # noqa: E402
 
-
-def read(path, kind):
-    with open(path, "rb") as f:
-        count, width = np.fromfile(f, "<i4", 2)
-        return np.fromfile(f, kind).reshape(count, width)
-
-
-def units(vectors):
-    vectors = vectors.astype("<f4")
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def recall(base, queries, truth, ids):
-    """By score, because rows may be equal."""
-    found = 0
-    for q, true, got in zip(queries, truth, ids):
-        worst = base[true[len(got) - 1]] @ q
-        found += np.count_nonzero(base[got] @ q >= worst - 1e-6)
-    return found / ids.size
+STEPS = ("build", "curve", "filter", "category", "small", "churn", "latency", "start")
+LARGE_STEPS = ("curve", "filter", "category", "latency", "start")      # of the generated set
+BUILD_THREADS = 2
 
 
-def peers(base, k, efs):
-    """Yields (name, build seconds, bytes a vector, search); a search asks one query at a time, as
-    a server does."""
-    begun = time.perf_counter()
-    flat = faiss.IndexFlatIP(base.shape[1])
-    flat.add(base)
-    seconds = time.perf_counter() - begun
-    yield "faiss IndexFlatIP", seconds, base.shape[1] * 4, lambda q: flat.search(q[None], k)[1][0]
-    begun = time.perf_counter()
-    graph = hnswlib.Index("ip", base.shape[1])
-    graph.init_index(len(base), M=16, ef_construction=200)
-    graph.set_num_threads(1)
-    graph.add_items(base)
-    seconds = time.perf_counter() - begun
-    size = base.shape[1] * 4 + 2 * 16 * 4 + 16
-    for ef in efs:
-        def search(q, ef=ef):
-            graph.set_ef(ef)
-            return graph.knn_query(q, k)[0][0]
-        yield f"hnswlib M16 efc200 ef{ef}", seconds, size, search
+def measure(bench, names, wanted):
+    """All of one data set."""
+    bench.data.find_nearest()
+    with contextlib.ExitStack() as open_sides:
+        sides = [open_sides.enter_context(bench.side(name)) for name in (contenders.OURS, *names)]
+        steps.build(bench, sides, BUILD_THREADS, bench.rounds if "build" in wanted else 1)
+        if "curve" in wanted:
+            steps.curves(bench, sides)
+        if "filter" in wanted:
+            steps.filtered(bench, [side for side in sides if side.name in contenders.FILTERED])
+        if "category" in wanted:
+            steps.category(bench, sides[0], BUILD_THREADS)
+        if "latency" in wanted:
+            steps.latency(bench, sides[0], BUILD_THREADS)
+        if "start" in wanted:
+            steps.start(bench, sides[0], BUILD_THREADS)
+    if "small" in wanted:
+        steps.small(bench, BUILD_THREADS)
+    if "churn" in wanted:
+        steps.churn(bench, BUILD_THREADS)
+        if "hnswlib" in names:
+            steps.churn_peer(bench, BUILD_THREADS)
 
 
-def ask_all(search, queries):
-    begun = time.perf_counter()
-    ids = np.array([search(q) for q in queries], dtype=np.int64)
-    return ids, len(queries) / (time.perf_counter() - begun)
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a folder with NAME.base.f16bin, NAME.image.query.fbin, ...")
+    parser.add_argument("--rows", type=int, default=1000000, help="of the generated set; 0: without it")
+    parser.add_argument("--peers", default=",".join(contenders.PEERS), help="on DATA, by commas")
+    parser.add_argument("--large-peers", default="", help="on the generated set too: hnswlib's graph of a million takes long to build")
+    parser.add_argument("--faiss-source", type=Path, help="a folder of faiss 1.7.3: compiled for this machine in place of Debian's")
+    parser.add_argument("--steps", default=",".join(STEPS), help="by commas")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lock", type=Path, help="a file to hold by flock while something is timed, where others measure too")
+    parser.add_argument("--patience", type=int, default=600, help="seconds to wait for it before measuring beside those who share it")
+    parser.add_argument("--work", type=Path, default=building.ROOT / "build" / "bench-index", help="kept for the next run")
+    parser.add_argument("--out", type=Path, help="CSV of the raw numbers, with an SVG beside it (default: in the work folder)")
+    parser.add_argument("--report", type=Path, help="only tables and curves of a CSV that was written before")
+    return parser.parse_args()
 
 
-def vitrine(bench, files, k):
-    """Rows of bench_index: way, recall, median, least and most queries a second, build, bytes."""
-    out = subprocess.run([bench, *files, "--k", str(k), "--runs", "1"], check=True, text=True,
-                         capture_output=True).stdout
-    return list(csv.reader(out.splitlines()))
+def words(text):
+    return [word for word in text.split(",") if word]
 
 
-def measure(kind, files, contenders, base, options):
-    queries, truth = units(read(files[1], "<f4")), read(files[2], "<i4")
-    recalls, rates, costs = {}, {}, {}
-    for _ in range(options.rounds):
-        for way, found, qps, _, _, build, size in vitrine(options.bench, files, options.k):
-            recalls[way], costs[way] = float(found), (float(build), int(size))
-            rates.setdefault(way, []).append(float(qps))
-        for way, build, size, search in contenders:
-            ids, qps = ask_all(search, queries)
-            recalls[way], costs[way] = recall(base, queries, truth, ids), (build, size)
-            rates.setdefault(way, []).append(qps)
-    for way, seen in rates.items():
-        yield [kind, way, f"{recalls[way]:.4f}", f"{statistics.median(seen):.0f}",
-               f"{min(seen):.0f}", f"{max(seen):.0f}", f"{costs[way][0]:.1f}", costs[way][1]]
+def data_sets(arguments):
+    """Each with its peers and its steps."""
+    wanted = words(arguments.steps)
+    if arguments.data:
+        yield vectors.open_folder(arguments.data, arguments.work), words(arguments.peers), wanted
+    if arguments.rows:
+        folder = arguments.work / f"mixture-{arguments.rows}"
+        generate.generate(folder, arguments.rows)
+        yield vectors.open_folder(folder, arguments.work), words(arguments.large_peers), [step for step in wanted if step in LARGE_STEPS]
+
+
+def run(arguments, results):
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    ours, = building.build("bench_index")
+    for name, text in machine.describe(building.ROOT, hnswlib=version("libhnswlib-dev"), faiss=version("libfaiss-dev")).items():
+        results.add("machine", text, "", setting=name)
+    results.add("machine", "compiled for this machine" if arguments.faiss_source else "Debian's, for every x86-64", "", setting="faiss is")
+    alone = steps.Alone(arguments.lock, arguments.patience)
+    for data, names, wanted in data_sets(arguments):
+        peers = contenders.build_peers(arguments.work, arguments.faiss_source) if names else None
+        steps.say(f"{data.name}: filters and exact answers")
+        steps.add_filters(data)
+        measure(steps.Bench((ours, peers), data, results, arguments.rounds, alone), names, wanted)
+        alone.release()
+    if arguments.lock:
+        results.add("machine", f"alone {alone.got} times, beside others {alone.shared}", "", setting="lock")
+
+
+def version(package):
+    return ("dpkg-query", "--show", "--showformat=${Version}\n", package)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("data")
-    parser.add_argument("--bench", required=True)
-    parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ef", default="10,64,256,1024")
-    parser.add_argument("--out", type=argparse.FileType("w"), default=sys.stdout)
-    options = parser.parse_args()
-    faiss.omp_set_num_threads(1)
-    base_file = glob.glob(os.path.join(options.data, "*.base.f16bin"))[0]
-    name = base_file[:-len(".base.f16bin")]
-    base = units(read(base_file, "<f2"))
-    contenders = list(peers(base, options.k, [int(ef) for ef in options.ef.split(",")]))
-    rows = csv.writer(options.out)
-    rows.writerow(HEAD)
-    for query_file in sorted(glob.glob(name + ".*.query.fbin")):
-        kind = query_file[len(name) + 1:-len(".query.fbin")]
-        files = [base_file, query_file, f"{name}.{kind}.gt.ibin"]
-        if os.path.exists(files[2]):
-            rows.writerows(measure(kind, files, contenders, base, options))
+    arguments = read_arguments()
+    out = arguments.report or arguments.out or arguments.work / "index.csv"
+    if arguments.report:
+        results = read(out)
+    else:
+        results = Measured()
+        try:
+            run(arguments, results)
+        finally:
+            results.write(out)      # what there is, also of a run that was broken off
+    out.with_suffix(".svg").write_text(plot.draw(results), encoding="utf-8")
+    print(verdict.write(results))
+    print(f"\n{out}: {len(results.rows)} rows")
 
 
 if __name__ == "__main__":

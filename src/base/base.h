@@ -184,6 +184,9 @@ typedef struct vt_map { /* a read-only file mapped whole; data is NULL when size
 } vt_map;
 
 vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
+/* The same, copy-on-write: its pages may be written to (data's const is cast away), which the file
+ * never sees. */
+vt_status vt_file_map_private(const char *path, vt_map *out, vt_err *err) VT_MUST_USE;
 void vt_map_release(vt_map *m);
 /* Reads pages of a map into memory now, that nobody waits for them later. */
 void vt_map_populate(const void *at, size_t n);
@@ -235,10 +238,11 @@ void vt_log_stage(vt_log *log, const char *stage, double seconds, const char *fm
 
 /* ---- thread pool ------------------------------------------------------------------------ */
 
-/* Parallel loops over a fixed set of worker threads. A loop splits [0, n) into chunks that
- * threads take in turn; the caller works too and returns when all are done. One loop runs on the
- * workers at a time: a second caller meanwhile runs its loop alone, so nobody waits for nobody.
- * Between loops that follow closely the workers spin, so that a hand-over costs about 1 us. */
+/* Parallel loops over a fixed set of worker threads. Each thread has a row of the items of [0, n)
+ * and helps the others when it is through; the caller works too and returns when all are done. One
+ * loop runs on the workers at a time: a second caller meanwhile runs its loop alone, so nobody
+ * waits for nobody. Between loops that follow closely the workers spin, so that a hand-over costs
+ * about 1 us. */
 typedef struct vt_pool vt_pool;
 typedef void (*vt_pool_fn)(void *ctx, size_t begin, size_t end);
 
@@ -247,7 +251,8 @@ typedef void (*vt_pool_fn)(void *ctx, size_t begin, size_t end);
 vt_status vt_pool_open(unsigned threads, vt_pool **out, vt_err *err) VT_MUST_USE;
 void vt_pool_close(vt_pool *p);             /* no loop may be running */
 unsigned vt_pool_threads(const vt_pool *p); /* 1 for NULL */
-/* grain: the least number of items worth a hand-over (>= 1). A NULL pool runs fn(ctx, 0, n). */
+/* grain: the least number of items worth a call of fn (>= 1); a loop of no more is not handed out.
+ * A NULL pool runs fn(ctx, 0, n). */
 void vt_pool_for(vt_pool *p, size_t n, size_t grain, vt_pool_fn fn, void *ctx);
 
 /* Two lanes on the same processors: somebody waits for a query, nobody for a line of an import.

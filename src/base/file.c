@@ -23,7 +23,7 @@ static vt_status open_regular(const char *path, int *fd, size_t *size, vt_err *e
     return VT_OK;
 }
 
-vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) {
+static vt_status map(const char *path, int protection, int flags, vt_map *out, vt_err *err) {
     int fd;
     size_t size = 0;
     void *data;
@@ -35,12 +35,22 @@ vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) {
         close(fd);
         return VT_OK;
     }
-    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    data = mmap(NULL, size, protection, flags, fd, 0);
     close(fd);
     if (data == MAP_FAILED)
         return vt_fail_errno(err, errno, "cannot map %s", path);
     *out = (vt_map){.data = data, .size = size};
     return VT_OK;
+}
+
+vt_status vt_file_map(const char *path, vt_map *out, vt_err *err) {
+    return map(path, PROT_READ, MAP_PRIVATE, out, err);
+}
+
+/* No reserve: few of the pages are ever written to, and a strict count of all would refuse a file
+ * that is larger than half of the memory. */
+vt_status vt_file_map_private(const char *path, vt_map *out, vt_err *err) {
+    return map(path, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, out, err);
 }
 
 void vt_map_release(vt_map *m) {

@@ -5,9 +5,15 @@
  * loop is open, how many workers are inside, and the loop's number. A worker joins by one
  * compare-and-swap and leaves by one subtraction; the caller opens by one store, works as well,
  * closes, and returns when nobody is inside, so that no worker can touch a loop whose caller has
- * returned. Chunks are handed out by a counter on a cache line of its own. Between loops a worker
- * spins for SPIN_NS, as the next loop of the same text is that near, and then sleeps in the kernel
- * on the gate itself (futex; Drepper, "Futexes Are Tricky", 2011).
+ * returned. Between loops a worker spins for SPIN_NS, as the next loop of the same text is that
+ * near, and then sleeps in the kernel on the gate itself (futex; Drepper, "Futexes Are Tricky",
+ * 2011).
+ *
+ * Each thread has a share of the items, all in a row, because what it computes asks ahead for what
+ * lies behind; it takes them from the front, a unit at a time, and who has none left takes the
+ * upper half of another's. So threads finish within a unit of each other, and the share of a worker
+ * that does not come is done by the others. A share is one word of two unit numbers, so whoever
+ * finds it unchanged may change it, whatever happened in between.
  *
  * Nobody spins where spinning takes the processor from whoever is waited for: never on a machine of
  * one processor, and no more threads than there are processors beside the caller's.
@@ -24,8 +30,8 @@
  *
  * Rejected: a condition variable (two locked system calls a loop, 5 to 50 us); waiting for every
  * worker to have seen each loop instead of counting who joined (a worker that the kernel has put
- * aside would hold up a loop it has no share in); a queue of tasks that workers steal from each
- * other (the loops are even, and chunks even out the rest).
+ * aside would hold up a loop it has no share in); chunks from one counter (large ones leave a
+ * thread waiting for the other's last, small ones are no stream).
  *
  * Sleeping never misses a wake-up, because both sides write before they read, in one total order: a
  * sleeper counts itself, then looks at the word it sleeps on; a waker changes the word, then looks
@@ -63,7 +69,7 @@ enum {
 typedef struct loop {
     vt_pool_fn fn;
     void *ctx;
-    size_t n, chunk;
+    size_t n, unit; /* items */
 } loop;
 
 /* Lines of their own for what different threads write at the same time. */
@@ -74,15 +80,21 @@ typedef struct worker {
     pthread_t thread;
     pid_t tid;
     atomic_int sleeps_on; /* its processor; NOWHERE while it is awake */
+    unsigned share;
 } worker;
 
-enum { NOWHERE = -1 };
+enum { NOWHERE = -1, CALLERS_SHARE = 0 };
+
+/* Units that one thread has yet to take: the first in the low half, the one behind the last in the
+ * high one. Empty between loops. */
+typedef struct share {
+    LINE atomic_uint_least64_t units;
+} share;
 
 struct vt_pool {
     LINE atomic_uint gate;
-    LINE atomic_size_t next; /* first item that nobody has taken */
-    LINE loop current;       /* written while the gate is closed and nobody is inside */
-    LINE atomic_bool busy;   /* a caller has the workers */
+    LINE loop current;     /* written while the gate is closed and nobody is inside */
+    LINE atomic_bool busy; /* a caller has the workers */
     atomic_uint caller_sleeps;
     LINE atomic_uint sleepers;
     atomic_uint spinners;
@@ -91,6 +103,7 @@ struct vt_pool {
     unsigned spinners_max;
     unsigned n_workers;
     worker *workers;
+    share *shares; /* [n_workers + 1]: the caller's, then the workers' */
 };
 
 /* ---- sleeping ------------------------------------------------------------------------ */
@@ -131,6 +144,67 @@ static bool spin(vt_pool *p, condition holds, unsigned round) {
     return holds(p, round);
 }
 
+/* ---- shares -------------------------------------------------------------------------- */
+
+static uint64_t share_of(uint64_t first, uint64_t end) {
+    return first | end << 32;
+}
+
+static uint64_t first_of(uint64_t units) {
+    return units & UINT32_MAX;
+}
+
+static uint64_t end_of(uint64_t units) {
+    return units >> 32;
+}
+
+static size_t unit_count(const loop *l) {
+    return l->n / l->unit + (l->n % l->unit != 0);
+}
+
+static bool take_first(share *s, size_t *unit) {
+    uint64_t units = atomic_load_explicit(&s->units, memory_order_relaxed);
+    do {
+        if (first_of(units) >= end_of(units))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&s->units, &units, units + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    *unit = first_of(units);
+    return true;
+}
+
+/* Moves the upper half of a share to an empty one; false where there is nothing to move. */
+static bool take_half(share *from, share *to) {
+    uint64_t units = atomic_load_explicit(&from->units, memory_order_relaxed), middle;
+    do {
+        if (first_of(units) >= end_of(units))
+            return false;
+        middle = first_of(units) + (end_of(units) - first_of(units)) / 2;
+    } while (!atomic_compare_exchange_weak_explicit(&from->units, &units,
+                                                    share_of(first_of(units), middle),
+                                                    memory_order_relaxed, memory_order_relaxed));
+    atomic_store_explicit(&to->units, share_of(middle, end_of(units)), memory_order_relaxed);
+    return true;
+}
+
+static bool find_more(vt_pool *p, unsigned own) {
+    for (unsigned i = 1; i <= p->n_workers; i++)
+        if (take_half(&p->shares[(own + i) % (p->n_workers + 1)], &p->shares[own]))
+            return true;
+    return false;
+}
+
+static void run_units(vt_pool *p, unsigned own) {
+    const loop l = p->current;
+    size_t unit;
+    do {
+        while (take_first(&p->shares[own], &unit)) {
+            const size_t begin = unit * l.unit;
+            l.fn(l.ctx, begin, l.n - begin > l.unit ? begin + l.unit : l.n);
+        }
+    } while (find_more(p, own));
+}
+
 /* ---- the workers' side --------------------------------------------------------------- */
 
 static unsigned round_of(unsigned gate) {
@@ -161,16 +235,6 @@ static void leave_loop(vt_pool *p) {
         futex_wake(&p->caller_sleeps, 1);
 }
 
-static void run_chunks(vt_pool *p) {
-    const loop l = p->current;
-    for (;;) {
-        size_t begin = atomic_fetch_add_explicit(&p->next, l.chunk, memory_order_relaxed);
-        if (begin >= l.n)
-            return;
-        l.fn(l.ctx, begin, l.n - begin > l.chunk ? begin + l.chunk : l.n);
-    }
-}
-
 static void wait_for_news(worker *w, unsigned seen) {
     vt_pool *p = w->pool;
     bool found = false;
@@ -195,7 +259,7 @@ static void *work(void *arg) {
     w->tid = (pid_t)syscall(SYS_gettid);
     while (!(atomic_load_explicit(&p->gate, memory_order_relaxed) & STOP)) {
         if (join_loop(p, &seen)) {
-            run_chunks(p);
+            run_units(p, w->share);
             leave_loop(p);
         } else {
             wait_for_news(w, seen);
@@ -217,11 +281,14 @@ static unsigned processors(void) {
 
 static vt_status start_workers(vt_pool *p, unsigned wanted, vt_err *err) {
     p->workers = vt_alloc(wanted, sizeof *p->workers);
-    if (!p->workers)
-        return vt_fail_nomem(err, wanted * sizeof *p->workers);
+    p->shares = vt_alloc_aligned(wanted + 1, sizeof *p->shares);
+    if (!p->workers || !p->shares)
+        return vt_fail_nomem(err, wanted * (sizeof *p->workers + sizeof *p->shares));
+    memset(p->shares, 0, (wanted + 1) * sizeof *p->shares);
     for (; p->n_workers < wanted; p->n_workers++) {
         worker *w = &p->workers[p->n_workers];
         w->pool = p;
+        w->share = p->n_workers + 1;
         atomic_init(&w->sleeps_on, NOWHERE);
         if (pthread_create(&w->thread, NULL, work, w) != 0)
             return vt_fail(err, VT_E_NOMEM, "cannot start %u worker threads", wanted);
@@ -255,6 +322,7 @@ void vt_pool_close(vt_pool *p) {
     for (unsigned i = 0; i < p->n_workers; i++)
         pthread_join(p->workers[i].thread, NULL);
     free(p->workers);
+    free(p->shares);
     free(p);
 }
 
@@ -264,11 +332,20 @@ unsigned vt_pool_threads(const vt_pool *p) {
 
 /* ---- the caller's side --------------------------------------------------------------- */
 
-/* Four chunks a thread even out threads of unequal speed; the grain keeps them worth handing out.
- */
-static size_t chunk_size(const vt_pool *p, size_t n, size_t grain) {
-    size_t chunk = n / (4 * (size_t)vt_pool_threads(p));
-    return chunk > grain ? chunk : grain;
+/* Taking a unit costs some nanoseconds, so that more than this many a thread are for nothing. */
+static size_t unit_size(const vt_pool *p, size_t n, size_t grain) {
+    size_t unit = n / (64 * (size_t)vt_pool_threads(p));
+    return unit > grain ? unit : grain;
+}
+
+/* Of no more threads than there are units. */
+static void deal_shares(vt_pool *p) {
+    const size_t units = unit_count(&p->current), threads = vt_pool_threads(p);
+    const size_t shares = units < threads ? units : threads;
+    for (size_t i = 0; i < shares; i++)
+        atomic_store_explicit(&p->shares[i].units,
+                              share_of(units * i / shares, units * (i + 1) / shares),
+                              memory_order_relaxed);
 }
 
 /* Of a worker that sleeps where the caller runs. Where it is refused, the kernel finds the way. */
@@ -287,9 +364,9 @@ static void keep_off_own_processor(vt_pool *p) {
 }
 
 static void open_gate(vt_pool *p) {
-    size_t helpers = (p->current.n - 1) / p->current.chunk; /* chunks beside the caller's first */
+    size_t helpers = unit_count(&p->current) - 1;
     unsigned gate = atomic_load_explicit(&p->gate, memory_order_relaxed);
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    deal_shares(p);
     atomic_store(&p->gate, gate + ONE_ROUND + OPEN);
     if (atomic_load(&p->sleepers) > 0) {
         keep_off_own_processor(p);
@@ -315,16 +392,16 @@ static void close_gate(vt_pool *p) {
 }
 
 void vt_pool_for(vt_pool *p, size_t n, size_t grain, vt_pool_fn fn, void *ctx) {
-    size_t chunk = chunk_size(p, n, grain ? grain : 1);
+    size_t unit = unit_size(p, n, grain ? grain : 1);
     if (n == 0)
         return;
-    if (!p || p->n_workers == 0 || chunk >= n || atomic_exchange(&p->busy, true)) {
+    if (!p || p->n_workers == 0 || unit >= n || atomic_exchange(&p->busy, true)) {
         fn(ctx, 0, n);
         return;
     }
-    p->current = (loop){.fn = fn, .ctx = ctx, .n = n, .chunk = chunk};
+    p->current = (loop){.fn = fn, .ctx = ctx, .n = n, .unit = unit};
     open_gate(p);
-    run_chunks(p);
+    run_units(p, CALLERS_SHARE);
     close_gate(p);
     atomic_store_explicit(&p->busy, false, memory_order_release);
 }

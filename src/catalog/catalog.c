@@ -2,8 +2,8 @@
  * readers, and holds the order in which they are opened, used and closed.
  *
  * A put:    validate -> writer's queue -> commit -> memory -> return
- * A search: pin a state of the store -> scan memory under its read lock -> lock given back -> rows
- *           from the pinned state -> return
+ * A search: pin a state of the store -> scan memory under its read lock -> lock given back -> exact
+ *           scores by the vectors of the pinned state -> the best k, their rows -> return
  *
  * Store and memory are two states, and memory follows a commit a moment later. Pinning just before
  * the scan makes them the same but for a change that falls into that moment: each row is asked for
@@ -17,14 +17,16 @@
 #include "catalog/catalog.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sys/stat.h>
 
 #include "catalog/memory.h"
 #include "catalog/product.h"
 #include "catalog/reader.h"
+#include "catalog/snapshots.h"
 #include "catalog/writer.h"
 
-enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32 };
+enum { RACES_MAX = 100, HAND_OVER = 256, PAGE = 32, SPARE_MIN = 8, TELL_S = 2 };
 
 struct vt_catalog {
     vt_lock lock; /* of the data folder */
@@ -35,6 +37,7 @@ struct vt_catalog {
     vt_store *store; /* the writer's, once it runs */
     vt_readers *readers;
     vt_writer *writer;
+    vt_snapshots *snapshots;
     double load_seconds, index_seconds;
 };
 
@@ -66,23 +69,57 @@ static vt_status lock_folder(vt_catalog *c, const char *dir, vt_err *err) {
     return s;
 }
 
+typedef struct loading {
+    vt_catalog *c;
+    const vt_catalog_options *o;
+    uint64_t told_ns; /* when it was last said how far it is */
+    size_t n;
+} loading;
+
+static void tell_progress(loading *l) {
+    char line[64];
+    l->n++;
+    if (!l->o->say || l->n % 1024 != 0 || vt_seconds_since(l->told_ns) < TELL_S)
+        return;
+    snprintf(line, sizeof line, "%zu products are loaded", l->n);
+    l->o->say(l->o->say_ctx, false, line);
+    l->told_ns = vt_now_ns();
+}
+
 static vt_status load_product(void *ctx, int64_t row, const vt_product *p, vt_err *err) {
-    vt_catalog *c = ctx;
+    loading *l = ctx;
     uint64_t start = vt_now_ns();
-    vt_status s = vt_memory_load(c->memory, row, p, err);
-    c->index_seconds += vt_seconds_since(start);
+    vt_status s = vt_memory_load(l->c->memory, row, p, err);
+    l->c->index_seconds += vt_seconds_since(start);
+    tell_progress(l);
     if (s == VT_E_INVALID) { /* the index refuses the vector */
         s = err->status = VT_E_CORRUPT;
-        vt_fail_prefix(err, "%.200s: row %lld", c->path, (long long)row);
+        vt_fail_prefix(err, "%.200s: row %lld", l->c->path, (long long)row);
     }
     return s;
 }
 
-static vt_status load(vt_catalog *c, vt_err *err) {
+static vt_status load_all(vt_catalog *c, const vt_catalog_options *o, vt_err *err) {
     uint64_t start = vt_now_ns();
-    vt_status s = vt_store_load(c->store, load_product, c, err);
+    loading l = {.c = c, .o = o, .told_ns = start};
+    vt_status s = vt_memory_open(o->dim, o->pool, &c->memory, err);
+    if (s == VT_OK)
+        s = vt_store_load(c->store, load_product, &l, err);
     c->load_seconds = vt_seconds_since(start) - c->index_seconds;
-    vt_memory_start(c->memory, vt_store_seq(c->store));
+    return s;
+}
+
+/* From a snapshot where there is one, which is a matter of speed only: a failure there is none. */
+static vt_status load(vt_catalog *c, const vt_catalog_options *o, vt_err *err) {
+    const vt_restoring from = {.truth = vt_store_truth(c->store), .pool = o->pool};
+    vt_status s = vt_snapshots_open(o->dir, &from.truth, &c->snapshots, err);
+    if (s != VT_OK)
+        return s;
+    c->memory = vt_snapshots_load(c->snapshots, &from, o->say, o->say_ctx);
+    if (!c->memory)
+        s = load_all(c, o, err);
+    if (s == VT_OK)
+        vt_memory_start(c->memory, vt_store_seq(c->store));
     return s;
 }
 
@@ -96,9 +133,7 @@ static vt_status open_parts(vt_catalog *c, const vt_catalog_options *o, vt_err *
         return vt_fail_nomem(err, strlen(o->dir));
     s = vt_store_open(c->path, o->vfs, &meta, &c->store, err);
     if (s == VT_OK)
-        s = vt_memory_open(o->dim, o->pool, &c->memory, err);
-    if (s == VT_OK)
-        s = load(c, err);
+        s = load(c, o, err);
     if (s == VT_OK)
         s = vt_readers_open(c->path, o->vfs, o->dim, &c->readers, err);
     w.store = c->store;
@@ -139,6 +174,7 @@ void vt_catalog_close(vt_catalog *c) {
     vt_readers_close(c->readers); /* before the store, whose last act empties the log */
     vt_store_close(c->store);
     vt_memory_close(c->memory);
+    vt_snapshots_close(c->snapshots);
     vt_lock_release(&c->lock);
     free(c->path);
     free(c);
@@ -248,45 +284,112 @@ void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n) {
     free(hits);
 }
 
-/* One scan and its rows. *whole is false when a hit was changed in between. */
-static vt_status search_once(vt_catalog *c, const vt_flat_query *q, const vt_filter *filter,
-                             vt_catalog_hit **hits, size_t *n_hits, bool *whole, vt_err *err) {
+static int by_score(const void *a, const void *b) {
+    const vt_found *x = a, *y = b;
+    if (isnan(x->score) || isnan(y->score))
+        return isnan(x->score) - isnan(y->score);
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Puts the best first; returns how many of the n have a score. */
+static size_t order(vt_found *found, size_t n) {
+    if (n > 0)
+        qsort(found, n, sizeof *found, by_score);
+    while (n > 0 && isnan(found[n - 1].score))
+        n--;
+    return n;
+}
+
+/* The index's scores are off by up to VT_INDEX_ERROR, so the k best by them are not quite the k
+ * best. Who belongs to these but lies behind the k-th has a score that close to its, and of such
+ * there are few: scores next to the k-th of a million lie a thousandth apart at k = 10; at k = 1000
+ * they lie a hundred times closer, hence a share of k. Only where more products than that have one
+ * vector (a picture for many variants) can these fill the spare places and hide a better one. */
+static size_t spare_of(size_t k) {
+    return k / 8 > SPARE_MIN ? k / 8 : SPARE_MIN;
+}
+
+/* Whether nothing that was not found can belong among the k best of the n that were, in order: its
+ * rounded score is at most the least found. */
+static bool settled(const vt_catalog *c, const vt_catalog_query *q, size_t spare,
+                    const vt_found *found, size_t n) {
+    float error = c->dim < 64 ? VT_INDEX_ERROR * 64 / (float)c->dim : VT_INDEX_ERROR;
+    float least = 1;
+    if (n <= q->k || n - q->k < spare) /* nothing was left out */
+        return true;
+    for (size_t i = 0; i < n; i++)
+        least = fminf(least, found[i].rounded);
+    return least + error < found[q->k - 1].score;
+}
+
+/* Finds, scores and orders; *n of *found have a score. Where every match was scored, looks further
+ * until the k best are certain; where most were passed over that would promise nothing. */
+static vt_status find(vt_catalog *c, vt_reader *reader, const vt_catalog_query *q, vt_found **found,
+                      size_t *n, vt_plan *plan, bool *whole, vt_err *err) {
+    vt_status s = VT_OK;
+    *whole = true;
+    for (size_t spare = spare_of(q->k), all;; spare *= 4) {
+        free(*found);
+        s = vt_memory_search(c->memory, q, spare, found, &all, plan, err);
+        if (s == VT_OK)
+            s = vt_reader_score(reader, q->vector, *found, all, err);
+        if (s != VT_OK)
+            return s;
+        *n = order(*found, all);
+        *whole = *n == all;
+        if (!*whole || plan->way != VT_WAY_EXACT || settled(c, q, spare, *found, all))
+            return VT_OK;
+    }
+}
+
+/* One search and its rows. *whole is false when something found was changed in between. */
+static vt_status search_once(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
+                             size_t *n_hits, vt_plan *plan, bool *whole, vt_err *err) {
     vt_found *found = NULL;
     vt_reader *reader = NULL;
+    vt_plan made = {0};
     size_t n = 0;
     vt_status s;
     *hits = NULL;
     *n_hits = 0;
     s = vt_readers_pin(c->readers, &reader, err);
     if (s == VT_OK)
-        s = vt_memory_search(c->memory, q->vector, filter, q->k, &found, &n, err);
+        s = find(c, reader, q, &found, &n, &made, whole, err);
+    if (plan)
+        *plan = made;
     if (s != VT_OK)
         goto done;
+    n = n < q->k ? n : q->k;
     *hits = vt_alloc(n, sizeof **hits);
     s = *hits ? vt_reader_hits(reader, found, n, *hits, n_hits, err)
               : vt_fail_nomem(err, n * sizeof **hits);
-    *whole = *n_hits == n;
 done:
     vt_readers_unpin(c->readers, reader);
     free(found);
     return s;
 }
 
-vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter *filter, size_t k,
-                            vt_catalog_hit **hits, size_t *n_hits, vt_err *err) {
-    const vt_flat_query q = {.vector = vector, .k = k};
+static vt_status validate_query(const vt_catalog *c, const vt_catalog_query *q, vt_err *err) {
+    if (q->k == 0)
+        return vt_fail_field(err, VT_E_INVALID, "/top_k", "top_k must be 1 or more");
+    if (!(q->recall >= 0 && q->recall <= 1)) /* 0: the default */
+        return vt_fail_field(err, VT_E_INVALID, "/recall", "recall must be above 0 and at most 1");
+    return vt_embedding_validate(q->vector, c->dim, err);
+}
+
+vt_status vt_catalog_search(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
+                            size_t *n_hits, vt_plan *plan, vt_err *err) {
     bool whole = false;
-    vt_status s;
+    vt_status s = validate_query(c, q, err);
     *hits = NULL;
     *n_hits = 0;
-    if (k == 0)
-        return vt_fail_field(err, VT_E_INVALID, "/top_k", "top_k must be 1 or more");
-    s = vt_embedding_validate(vector, c->dim, err);
     for (int i = 0; i < RACES_MAX && s == VT_OK && !whole; i++) {
         vt_catalog_hits_release(*hits, *n_hits);
         if (i > 0) /* the writer is between its commit and memory: let it come round */
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        s = search_once(c, &q, filter, hits, n_hits, &whole, err);
+        s = search_once(c, q, hits, n_hits, plan, &whole, err);
     }
     if (s != VT_OK) {
         vt_catalog_hits_release(*hits, *n_hits);
@@ -294,6 +397,34 @@ vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter 
         *n_hits = 0;
     }
     return s;
+}
+
+/* ---- upkeep ----------------------------------------------------------------------------- */
+
+vt_status vt_catalog_rebuild(vt_catalog *c, vt_stopped_fn stopped, void *ctx, bool *done,
+                             vt_err *err) {
+    return vt_memory_rebuild(c->memory, stopped, ctx, done, err);
+}
+
+vt_status vt_catalog_learn(vt_catalog *c, vt_query_kind kind, const float *queries, size_t n,
+                           vt_stopped_fn stopped, void *ctx, bool *done, vt_err *err) {
+    const vt_lessons lessons = {.kind = kind, .queries = queries, .n = n};
+    return vt_memory_learn(c->memory, &lessons, stopped, ctx, done, err);
+}
+
+float vt_catalog_fraction(vt_catalog *c, vt_query_kind kind, float recall) {
+    return vt_memory_fraction(c->memory, kind, recall);
+}
+
+void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor) {
+    vt_memory_spend_more(c->memory, kind, factor);
+}
+
+vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
+                          vt_err *err) {
+    const vt_keeping k = {
+        .memory = c->memory, .writer = c->writer, .force = force, .stopped = stopped, .ctx = ctx};
+    return vt_snapshots_save(c->snapshots, &k, done, err);
 }
 
 /* ---- looking around --------------------------------------------------------------------- */
@@ -317,7 +448,6 @@ static uint64_t file_bytes(const char *path, const char *suffix) {
 
 void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out) {
     vt_writer_stats writes = vt_writer_describe(c->writer);
-    size_t memory_bytes;
     *out = (vt_catalog_stats){
         .dim = c->dim,
         .model = c->model,
@@ -328,8 +458,8 @@ void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out) {
         .database_bytes = file_bytes(c->path, "") + file_bytes(c->path, "-wal"),
     };
     out->generation = out->seq = vt_memory_generation(c->memory);
-    vt_memory_describe(c->memory, &out->products, &out->categories, &memory_bytes);
-    out->memory_bytes = memory_bytes;
+    vt_memory_describe(c->memory, out);
+    vt_snapshots_describe(c->snapshots, out);
     memcpy(out->database_id, vt_store_database_id(c->store), sizeof out->database_id);
 }
 

@@ -1,5 +1,5 @@
 /* catalog: the products. SQLite is the truth (one row a product: its fields, its vector, the hash
- * of its image, a monotone change number `seq`); columns, bitsets and the flat index in memory are
+ * of its image, a monotone change number `seq`); columns, bitsets and the index in memory are
  * derived from it at open. One writer thread owns the only writing connection and commits in
  * groups; a call that returns OK is on disk (WAL, synchronous=FULL). Thread-safe throughout. */
 #ifndef VT_CATALOG_H
@@ -41,22 +41,30 @@ void vt_product_write(const vt_product *p, vt_json *w);
 
 /* ---- filter ----------------------------------------------------------------------------- */
 
-/* A conjunction: category is one of `categories`, price within [price_min, price_max], and each
- * attribute term holds. Products without a price match no price bound. A term "attributes.a.b": v
- * holds when the value at path a, b equals v (string, number, boolean or null), or, where the path
- * ends at an array, when one of its elements does. */
+/* Conditions that all hold:
+ *   category: "x" | ["x", "y"]      the category is (one of) these, at most 64
+ *   ids: ["x", "y"]                 the product's id is one of these, at most 1000
+ *   price_min: 1, price_max: 2      the price is within; no price is within no bound
+ *   attributes.a.b: v | [v, w]      the value at path a, b equals v (string, number, boolean or
+ *                                   null) or one of at most 64, or, where the path ends at an
+ *                                   array, one of its elements does
+ *   attributes.a.b: {min: 1, max: 2}   the same, for a number from min to max; one may be absent
+ *   and: [f, g], or: [f, g], not: f    filters, at most 8 levels and 256 conditions in all
+ * A condition on what a product does not have does not hold, and `not` holds exactly where its
+ * filter does not: {"not": {"price_max": 10}} matches products without a price too. */
 typedef struct vt_filter vt_filter;
 
-/* From a JSON object: {"category": "x" | ["x","y"], "price_min": 1, "price_max": 2,
- * "attributes.colour": "red"}. NULL or {} gives the filter that matches all. `at` is the JSON
- * pointer prefix for errors ("/filter"). E_INVALID names the member. */
+/* From a JSON object. NULL or {} gives the filter that matches all; a member that is null is not
+ * there, but for attributes. `at` is the JSON pointer prefix for errors ("/filter"). E_INVALID
+ * names the member ("/filter/or/1/price_min"). */
 vt_status vt_filter_from_json(const json_t *object, const char *at, vt_filter **out,
                               vt_err *err) VT_MUST_USE;
 void vt_filter_close(vt_filter *f);
-/* Adds the condition that the category is this one, to a filter that has none on it. E_NOMEM: the
- * filter is unchanged. */
+/* Adds the condition that the category is this one, to those that are there. E_NOMEM: the filter is
+ * unchanged. */
 vt_status vt_filter_add_category(vt_filter *f, const char *category, vt_err *err) VT_MUST_USE;
-/* The canonical text: equal filters give equal bytes, whatever the order they were written in. */
+/* The canonical text: filters that differ only in order, repetition, `and` in `and`, `or` in `or`,
+ * or one of these around a single filter give equal bytes. It reads back as the same filter. */
 void vt_filter_write(const vt_filter *f, vt_buf *out);
 /* The definition, evaluated on one product without any index: what tests compare against. */
 bool vt_filter_matches(const vt_filter *f, const vt_product *p);
@@ -64,6 +72,9 @@ bool vt_filter_matches(const vt_filter *f, const vt_product *p);
 /* ---- catalogue -------------------------------------------------------------------------- */
 
 typedef struct vt_catalog vt_catalog;
+
+/* One line for a person; problem: one that should not be. */
+typedef void (*vt_say_fn)(void *ctx, bool problem, const char *line);
 
 typedef struct vt_catalog_options {
     const char *dir;        /* the data folder; created where missing */
@@ -73,11 +84,14 @@ typedef struct vt_catalog_options {
     vt_pool *pool;          /* for scans; may be NULL; not owned */
     bool must_exist;        /* a folder without catalogue is E_NOT_FOUND, and left as it is */
     const char *vfs;        /* SQLite's file layer by name; NULL: its own (tests inject faults) */
+    vt_say_fn say; /* while it opens: how far it is, and why it took the long way; or NULL */
+    void *say_ctx;
 } vt_catalog_options;
 
 /* Takes the folder's lock (E_LOCKED), opens catalog.db, verifies schema and model (E_MISMATCH says
- * what to do), loads the columns and vectors (E_CORRUPT names the file, the row and what to do).
- * Call vt_vec_init before. */
+ * what to do), takes columns and index from index.snapshot, with what has changed since, or, where
+ * there is none that can be used, builds them from all products (E_CORRUPT names the file, the row
+ * and what to do). Call vt_vec_init before. */
 vt_status vt_catalog_open(const vt_catalog_options *o, vt_catalog **out, vt_err *err) VT_MUST_USE;
 void vt_catalog_close(vt_catalog *c); /* commits what was accepted */
 
@@ -116,16 +130,46 @@ typedef struct vt_catalog_hit {
     float score;        /* cosine similarity, [-1, 1] */
 } vt_catalog_hit;
 
-/* The k best products for a unit vector among those that match, best first, ties by id. *hits is
- * malloc'ed, min(k, matches) long; the caller releases each product and frees it
- * (vt_catalog_hits_release). */
-vt_status vt_catalog_search(vt_catalog *c, const float *vector, const vt_filter *filter, size_t k,
-                            vt_catalog_hit **hits, size_t *n_hits, vt_err *err) VT_MUST_USE;
+typedef struct vt_catalog_query {
+    const float *vector;     /* dim floats, unit length */
+    const vt_filter *filter; /* NULL: all products */
+    size_t k;                /* 1.. */
+    vt_query_kind kind;
+    float recall; /* wished: (0, 1]; 0 stands for VT_RECALL_DEFAULT. With 1, and wherever the plan
+                   * was VT_WAY_EXACT, the answer is exactly the k best */
+} vt_catalog_query;
+
+/* The k best products for the query among those that match, best first, ties by id. Scores are
+ * those of the stored vectors, exactly. *hits is malloc'ed, min(k, matches) long; the caller
+ * releases each product and frees it (vt_catalog_hits_release). plan, where not NULL, tells how it
+ * was found. */
+vt_status vt_catalog_search(vt_catalog *c, const vt_catalog_query *q, vt_catalog_hit **hits,
+                            size_t *n_hits, vt_plan *plan, vt_err *err) VT_MUST_USE;
 void vt_catalog_hits_release(vt_catalog_hit *hits, size_t n);
 
 /* Rises with every change that a search could see, across restarts too: the `seq` of the last
  * change, and no two states of one database share one. */
 uint64_t vt_catalog_generation(const vt_catalog *c);
+
+/* ---- upkeep: for a background thread, one at a time; searches and puts go on meanwhile ------ */
+
+/* Makes the index's cells anew where that is due (see vt_index_rebuild_due); *done tells whether it
+ * was. What was learnt for the old cells is lost. `stopped`, asked now and then, ends it early. */
+typedef bool (*vt_stopped_fn)(void *ctx);
+vt_status vt_catalog_rebuild(vt_catalog *c, vt_stopped_fn stopped, void *ctx, bool *done,
+                             vt_err *err) VT_MUST_USE;
+/* See vt_tuning_open: teaches the index how far queries of a kind must look. *done is false where
+ * there are no cells, or a rebuild or `stopped` came between. */
+vt_status vt_catalog_learn(vt_catalog *c, vt_query_kind kind, const float *queries, size_t n,
+                           vt_stopped_fn stopped, void *ctx, bool *done, vt_err *err) VT_MUST_USE;
+float vt_catalog_fraction(vt_catalog *c, vt_query_kind kind, float recall); /* vt_index_fraction */
+void vt_catalog_spend_more(vt_catalog *c, vt_query_kind kind, float factor);
+/* Writes index.snapshot where it would save the next start much, or where `force` (after a rebuild
+ * or learning, which are not changes): atomically, the one before is kept as index.snapshot.old
+ * until a start has read the new one. Forgets what is known of changes that no snapshot is older
+ * than. *done tells whether one was written. E_FULL, E_IO: the old one is still there. */
+vt_status vt_catalog_save(vt_catalog *c, bool force, vt_stopped_fn stopped, void *ctx, bool *done,
+                          vt_err *err) VT_MUST_USE;
 
 typedef struct vt_catalog_stats {
     size_t products, categories;
@@ -135,8 +179,13 @@ typedef struct vt_catalog_stats {
     size_t dim;
     vt_hash model;
     char database_id[37]; /* random UUID given when the folder was made */
-    double load_seconds;  /* what open took to read products and vectors */
-    double index_seconds; /* and to build columns and index */
+    double load_seconds;  /* what open took to read products and vectors, or the snapshot */
+    double index_seconds; /* and to build columns and index, or to bring in what is newer */
+    bool from_snapshot;
+    uint64_t snapshot_seq; /* of the snapshot on disk; 0: none */
+    size_t replayed;       /* changes brought in at open that were newer than the snapshot */
+    size_t cells;          /* of the index; 0: every search is exact */
+    vt_index_bytes index_bytes;
 } vt_catalog_stats;
 
 void vt_catalog_describe(vt_catalog *c, vt_catalog_stats *out);
@@ -171,7 +220,6 @@ vt_status vt_catalog_find(const char *dir, vt_err *err) VT_MUST_USE;
  * norm, seq unique and <= the counter), and that an index built from it finds each product. Calls
  * say with one line a finding, then one line a part that is sound. *problems counts findings; the
  * status is OK even then (other statuses: it could not be looked at). */
-typedef void (*vt_say_fn)(void *ctx, bool problem, const char *line);
 vt_status vt_catalog_check(const char *dir, vt_say_fn say, void *ctx, size_t *problems,
                            vt_err *err) VT_MUST_USE;
 

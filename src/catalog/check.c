@@ -1,21 +1,23 @@
 /* vt_catalog_check: reads a data folder that nobody has open and says what is wrong with it.
  *
  * In the order in which damage is best understood: the file (SQLite's integrity_check), the meta
- * row, every product row (types, ranges, vector length and norm, change numbers), and an index
- * built from the good rows, in which each product must be found. A damaged row is told and the walk
- * goes on with the next; where SQLite itself cannot go on, what it says is a finding too.
+ * row, every product row (types, ranges, vector length and norm, change numbers), an index built
+ * from the good rows, in which each product must be found, and, where all of that is sound, the log
+ * of changes and the snapshots, which must come to the same products as the rows. A damaged row is
+ * told and the walk goes on with the next; where SQLite itself cannot go on, what it says is a
+ * finding too.
  *
  * The file is opened read-only: a check changes nothing, not even the log. */
 #include <sys/stat.h>
 
-#include "catalog/memory.h"
 #include "catalog/row.h"
-#include "catalog/schema.h"
+#include "catalog/snapshots.h"
 
 typedef struct checker {
     vt_say_fn say;
     void *ctx;
     size_t problems;
+    const char *dir;
     sqlite3 *db;
     vt_meta meta;
     vt_memory *memory; /* built from the sound rows */
@@ -164,6 +166,56 @@ static vt_status check_index(checker *k, vt_err *err) {
     return VT_OK;
 }
 
+/* ---- what is derived --------------------------------------------------------------------- */
+
+static vt_status check_changes(checker *k, vt_err *err) {
+    const vt_truth truth = {.db = k->db, .meta = &k->meta};
+    size_t n = 0;
+    vt_status s = vt_changes_check(&truth, &n, err);
+    if (s == VT_OK)
+        say(k, false, "log of changes: %zu, complete from number %llu on", n,
+            (unsigned long long)k->meta.changes_from);
+    return finding(k, s, err);
+}
+
+/* Does as a start would, and compares. One that a start would leave aside is no damage, but what it
+ * has left aside for damage is. */
+static vt_status check_snapshot(checker *k, const char *name, vt_err *err) {
+    const vt_restoring from = {.truth = {.db = k->db, .meta = &k->meta}};
+    char *path = vt_path_join(k->dir, name);
+    vt_memory *memory = NULL;
+    vt_restored told = {0};
+    vt_status s = path ? vt_snapshot_restore(path, &from, &memory, &told, err)
+                       : vt_fail_nomem(err, strlen(k->dir));
+    if (s == VT_OK)
+        s = vt_memory_check(memory, err);
+    if (s == VT_OK)
+        s = vt_memory_compare(k->memory, memory, err);
+    if (s == VT_OK)
+        say(k, false, "%s: of change number %llu; with %zu changes since it has all %zu products",
+            name, (unsigned long long)told.seq, told.replayed, k->n_seqs);
+    else if (s == VT_E_CORRUPT || s == VT_E_INVALID)
+        vt_fail_prefix(err, "%s: remove it, the server makes another", name);
+    vt_memory_close(memory);
+    free(path);
+    if (s == VT_E_NOT_FOUND)
+        return VT_OK;
+    if (s != VT_E_MISMATCH)
+        return finding(k, s, err);
+    say(k, false, "%s", err->text);
+    return VT_OK;
+}
+
+static vt_status check_derived(checker *k, vt_err *err) {
+    vt_status s;
+    if (k->problems > 0) /* of what they are derived from */
+        return VT_OK;
+    s = check_changes(k, err);
+    if (s == VT_OK)
+        s = check_snapshot(k, "index.snapshot", err);
+    return s == VT_OK ? check_snapshot(k, "index.snapshot.old", err) : s;
+}
+
 /* ---- all of it -------------------------------------------------------------------------- */
 
 static vt_status check_parts(checker *k, const char *path, vt_err *err) {
@@ -181,6 +233,8 @@ static vt_status check_parts(checker *k, const char *path, vt_err *err) {
         s = check_rows(k, err);
     if (s == VT_OK)
         s = check_index(k, err);
+    if (s == VT_OK)
+        s = check_derived(k, err);
     return s;
 }
 
@@ -203,7 +257,7 @@ static vt_status check_locked(checker *k, const char *dir, vt_err *err) {
 
 vt_status vt_catalog_check(const char *dir, vt_say_fn say_fn, void *ctx, size_t *problems,
                            vt_err *err) {
-    checker k = {.say = say_fn, .ctx = ctx};
+    checker k = {.dir = dir, .say = say_fn, .ctx = ctx};
     char *path = vt_path_join(dir, "lock");
     vt_lock lock = {.fd = -1};
     vt_status s;

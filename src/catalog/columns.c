@@ -1,14 +1,9 @@
-/* Columns: slot -> product id, row, seq and price; category and attribute terms -> posting lists;
- * a filter -> the set of slots it selects.
+/* Columns: slot -> product id, row, seq and price; category and attribute terms -> posting lists.
+ * select.c evaluates filters over them.
  *
- * A slot is the product's number in memory, the same in the columns and in the flat index, dense
+ * A slot is the product's number in memory, the same in the columns and in the index, dense
  * from 0. Slots of deleted products are used again, so memory follows the number of products and
  * not of changes. They mean nothing on disk: every start numbers anew.
- *
- * Selecting works clause by clause on bitsets of one bit a slot: a clause costs its posting lists'
- * lengths (or, for prices, one pass over an array of doubles), joining two costs slots / 64 ANDs.
- * Rejected: filtering after the top k (returns fewer than k), and asking SQLite (a lock across
- * disk, and 100 times slower).
  *
  * Not synchronised: memory.c holds the lock. */
 #include "catalog/columns.h"
@@ -164,64 +159,6 @@ bool vt_columns_remove(vt_columns *c, const char *id, uint32_t *slot) {
         return false;
     slot_free(c, *slot);
     return true;
-}
-
-/* ---- select ----------------------------------------------------------------------------- */
-
-static void select_prices(const vt_columns *c, const vt_filter *f, vt_bitset *b) {
-    double low = isnan(f->price_min) ? -INFINITY : f->price_min;
-    double high = isnan(f->price_max) ? INFINITY : f->price_max;
-    for (size_t i = 0; i < c->n; i++)
-        if (c->prices[i] >= low && c->prices[i] <= high) /* false for NAN: no price, no match */
-            vt_bitset_set(b, i, true);
-}
-
-/* Ands one clause into b. clause is of b's size and all 0. */
-static void join(vt_bitset *b, vt_bitset *clause) {
-    vt_bitset_and(b, clause);
-    vt_bitset_fill(clause, false);
-}
-
-static vt_status select_clauses(const vt_columns *c, const vt_filter *f, vt_bitset *b,
-                                vt_bitset *clause, vt_err *err) {
-    vt_buf key;
-    vt_status s = VT_OK;
-    if (!isnan(f->price_min) || !isnan(f->price_max)) {
-        select_prices(c, f, clause);
-        join(b, clause);
-    }
-    for (size_t i = 0; i < f->n_categories; i++)
-        vt_postings_mark(&c->categories, f->categories[i], strlen(f->categories[i]), clause);
-    if (f->n_categories > 0)
-        join(b, clause);
-    vt_buf_init(&key, VT_TERM_KEY_MAX);
-    for (size_t i = 0; i < f->n_terms && s == VT_OK; i++) {
-        const vt_filter_term *term = &f->terms[i];
-        vt_term_key(term->path, strlen(term->path), &term->value, &key);
-        s = vt_buf_status(&key, "a filter term", err);
-        if (s == VT_OK)
-            vt_postings_mark(&c->terms, key.data, key.len, clause);
-        join(b, clause);
-    }
-    vt_buf_release(&key);
-    return s;
-}
-
-vt_status vt_columns_select(const vt_columns *c, const vt_filter *f, vt_bitset *b, vt_err *err) {
-    vt_bitset clause;
-    vt_status s = vt_bitset_resize(b, c->n, err);
-    if (s != VT_OK)
-        return s;
-    vt_bitset_fill(b, true);
-    vt_bitset_and(b, &c->live);
-    if (vt_filter_is_empty(f))
-        return VT_OK;
-    vt_bitset_init(&clause);
-    s = vt_bitset_resize(&clause, c->n, err);
-    if (s == VT_OK)
-        s = select_clauses(c, f, b, &clause, err);
-    vt_bitset_release(&clause);
-    return s;
 }
 
 /* ---- size and check --------------------------------------------------------------------- */

@@ -55,11 +55,13 @@ const vt_dict_entry *vt_dict_find(const vt_dict *d, const char *key, size_t len)
     return e->key ? e : NULL;
 }
 
-static vt_status grow(vt_dict *d, vt_err *err) {
+vt_status vt_dict_reserve(vt_dict *d, size_t n, vt_err *err) {
     vt_dict grown = {.seed = d->seed, .n = d->n};
-    if (d->n + 1 <= d->cap / 4 * 3)
+    if (n <= d->cap / 4 * 3)
         return VT_OK;
-    grown.cap = d->cap ? d->cap * 2 : FIRST_CAP; /* cannot overflow: cap entries are in memory */
+    grown.cap = d->cap ? d->cap : FIRST_CAP;
+    while (n > grown.cap / 4 * 3 && grown.cap <= SIZE_MAX / 2 / sizeof *grown.entries)
+        grown.cap *= 2;
     grown.entries = vt_alloc(grown.cap, sizeof *grown.entries);
     if (!grown.entries)
         return vt_fail_nomem(err, grown.cap * sizeof *grown.entries);
@@ -78,7 +80,7 @@ vt_status vt_dict_insert(vt_dict *d, const char *key, size_t len, uint32_t value
                          const char **stored, vt_err *err) {
     uint64_t hash = hash_of(d, key, len);
     char *copy;
-    vt_status s = grow(d, err);
+    vt_status s = vt_dict_reserve(d, d->n + 1, err);
     if (s != VT_OK)
         return s;
     copy = vt_strndup(key, len);

@@ -24,6 +24,8 @@ void vt_dict_init(vt_dict *d);
 void vt_dict_release(vt_dict *d);
 /* NULL when the key is not there; valid until the next insert or remove. */
 const vt_dict_entry *vt_dict_find(const vt_dict *d, const char *key, size_t len);
+/* Makes room for n keys in all, so that the table need not grow on the way there. */
+vt_status vt_dict_reserve(vt_dict *d, size_t n, vt_err *err) VT_MUST_USE;
 /* The key must not be there yet. *stored (may be NULL) gets the copy of it that the table keeps. */
 vt_status vt_dict_insert(vt_dict *d, const char *key, size_t len, uint32_t value,
                          const char **stored, vt_err *err) VT_MUST_USE;

@@ -1,8 +1,9 @@
 /* Mean vector, count and samples of each category, gathered in one pass over the posting lists.
  *
  * Computed when asked for and not kept up to date by the writer: a sum that is added to and taken
- * from for years drifts, and one pass over 100,000 vectors is the cost of one or two searches. Sums
- * are in double, so that a mean over many products is as exact as its vectors.
+ * from for years drifts, and one pass over 100,000 vectors is the cost of one or two searches. The
+ * vectors are the index's, rounded, and a mean over many products is nearer to the true one than
+ * its vectors are.
  *
  * Samples are taken evenly along the categories in order, so that each has its share of them
  * whatever order products came in, and the same catalogue always gives the same ones.
@@ -11,9 +12,8 @@
 #include "catalog/means.h"
 
 typedef struct gatherer {
-    const vt_flat *flat;
+    const vt_index *index;
     vt_category_vectors *out;
-    double *sum;          /* [dim] */
     size_t total, wanted; /* products with a category, and how many of them become samples */
     size_t seen;
 } gatherer;
@@ -54,50 +54,44 @@ static vt_status make_room(gatherer *g, size_t n, vt_err *err) {
     v->means = vt_alloc(n, row);
     v->sample_of = vt_alloc(g->wanted, sizeof *v->sample_of);
     v->samples = vt_alloc(g->wanted, row);
-    g->sum = vt_alloc(v->dim, sizeof *g->sum);
-    if (v->names && v->products && v->means && v->sample_of && v->samples && g->sum)
+    if (v->names && v->products && v->means && v->sample_of && v->samples)
         return VT_OK;
     return vt_fail_nomem(err, (n + g->wanted) * row);
 }
 
 /* Takes the next product where its share of the samples grows by one (Bresenham's line). */
-static void take_sample(gatherer *g, const float *x) {
+static void take_sample(gatherer *g, uint32_t slot) {
     vt_category_vectors *v = g->out;
     size_t before = g->seen * g->wanted / g->total, after = (g->seen + 1) * g->wanted / g->total;
     g->seen++;
     if (before == after)
         return;
     v->sample_of[v->n_samples] = (uint32_t)v->n;
-    memcpy(v->samples + v->n_samples * v->dim, x, v->dim * sizeof *x);
-    v->n_samples++;
+    if (vt_index_get(g->index, slot, v->samples + v->n_samples * v->dim)) /* it is live: listed */
+        v->n_samples++;
 }
 
 static vt_status gather_list(gatherer *g, const vt_posting *list, vt_err *err) {
     vt_category_vectors *v = g->out;
-    float *mean = v->means + v->n * v->dim;
+    vt_status s = vt_index_mean(g->index, list->slots, list->n, v->means + v->n * v->dim, err);
+    if (s != VT_OK)
+        return s;
     v->names[v->n] = vt_strndup(list->key, list->key_len);
     if (!v->names[v->n])
         return vt_fail_nomem(err, list->key_len);
-    memset(g->sum, 0, v->dim * sizeof *g->sum);
-    for (size_t i = 0; i < list->n; i++) {
-        const float *x = vt_flat_get(g->flat, list->slots[i]);
-        for (size_t d = 0; d < v->dim; d++)
-            g->sum[d] += (double)x[d];
-        take_sample(g, x);
-    }
-    for (size_t d = 0; d < v->dim; d++)
-        mean[d] = (float)(g->sum[d] / (double)list->n);
+    for (size_t i = 0; i < list->n; i++)
+        take_sample(g, list->slots[i]);
     v->products[v->n++] = list->n;
     return VT_OK;
 }
 
-vt_status vt_means_gather(const vt_columns *c, const vt_flat *f, size_t max_samples,
+vt_status vt_means_gather(const vt_columns *c, const vt_index *ix, size_t max_samples,
                           vt_category_vectors *out, vt_err *err) {
-    gatherer g = {.flat = f, .out = out};
+    gatherer g = {.index = ix, .out = out};
     vt_posting *lists = vt_alloc(c->categories.n, sizeof *lists);
     size_t n = 0;
     vt_status s = VT_OK;
-    *out = (vt_category_vectors){.dim = vt_flat_dim(f)};
+    *out = (vt_category_vectors){.dim = vt_index_dim(ix)};
     if (!lists)
         return vt_fail_nomem(err, c->categories.n * sizeof *lists);
     n = named_lists(&c->categories, lists);
@@ -107,7 +101,6 @@ vt_status vt_means_gather(const vt_columns *c, const vt_flat *f, size_t max_samp
     s = make_room(&g, n, err);
     for (size_t i = 0; i < n && s == VT_OK; i++)
         s = gather_list(&g, &lists[i], err);
-    free(g.sum);
     free(lists);
     if (s != VT_OK)
         vt_category_vectors_release(out);

@@ -1,12 +1,24 @@
-/* What a search looks at: the columns and the flat index, under one lock. */
+/* What a search looks at: the columns and the index, under one lock. */
 #ifndef VT_CATALOG_MEMORY_H
 #define VT_CATALOG_MEMORY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "catalog/columns.h"
 #include "catalog/reader.h"
 #include "catalog/writer.h"
 
-typedef struct vt_memory vt_memory;
+/* Of memory.c, upkeep.c and snapshots.c alone. */
+typedef struct vt_memory {
+    pthread_rwlock_t lock; /* of columns and index */
+    vt_columns columns;
+    vt_index *index;
+    vt_snapshot *snapshot; /* where the index has its rows; NULL: in memory of its own */
+    vt_pool *pool;         /* not owned */
+    _Atomic uint64_t generation;
+    _Atomic bool lacking; /* a product that is stored could not be taken in */
+} vt_memory;
 
 vt_status vt_memory_open(size_t dim, vt_pool *pool, vt_memory **out, vt_err *err) VT_MUST_USE;
 void vt_memory_close(vt_memory *m);
@@ -20,9 +32,11 @@ void vt_memory_start(vt_memory *m, uint64_t generation);
 void vt_memory_apply(void *memory, vt_write *const *writes, size_t n, uint64_t generation);
 uint64_t vt_memory_indexed(void *memory, const char *id);
 
-/* The k best, best first, ties by id. *found is malloc'ed, min(k, matches) long. */
-vt_status vt_memory_search(vt_memory *m, const float *vector, const vt_filter *filter, size_t k,
-                           vt_found **found, size_t *n_found, vt_err *err) VT_MUST_USE;
+/* The best by the index's rounded scores, `spare` more than the query's k, in order of product id;
+ * exact scores are not filled in. *found is malloc'ed, min(k + spare, matches) long. plan may be
+ * NULL. */
+vt_status vt_memory_search(vt_memory *m, const vt_catalog_query *q, size_t spare, vt_found **found,
+                           size_t *n_found, vt_plan *plan, vt_err *err) VT_MUST_USE;
 
 typedef struct vt_category_count {
     char *name;
@@ -36,9 +50,26 @@ vt_status vt_memory_categories(vt_memory *m, vt_category_count **out, size_t *n,
 vt_status vt_memory_category_vectors(vt_memory *m, size_t max_samples, vt_category_vectors *out,
                                      vt_err *err) VT_MUST_USE;
 uint64_t vt_memory_generation(const vt_memory *m);
-void vt_memory_describe(vt_memory *m, size_t *products, size_t *categories, size_t *bytes);
+/* Fills what of the statistics is memory's. */
+void vt_memory_describe(vt_memory *m, vt_catalog_stats *out);
 /* Verifies columns and index, each and against one another, and that a search for each product's
  * own vector finds it: E_CORRUPT names the first that fails. */
 vt_status vt_memory_check(vt_memory *m, vt_err *err) VT_MUST_USE;
+
+/* ---- upkeep.c: what catalog.h says of rebuilding and learning ----------------------------- */
+
+vt_status vt_memory_rebuild(vt_memory *m, vt_stopped_fn stopped, void *ctx, bool *done,
+                            vt_err *err) VT_MUST_USE;
+
+typedef struct vt_lessons { /* what to learn from: see vt_tuning_open */
+    vt_query_kind kind;
+    const float *queries; /* [n][dim], or NULL */
+    size_t n;
+} vt_lessons;
+
+vt_status vt_memory_learn(vt_memory *m, const vt_lessons *from, vt_stopped_fn stopped, void *ctx,
+                          bool *done, vt_err *err) VT_MUST_USE;
+float vt_memory_fraction(vt_memory *m, vt_query_kind kind, float recall);
+void vt_memory_spend_more(vt_memory *m, vt_query_kind kind, float factor);
 
 #endif

@@ -105,6 +105,49 @@ vt_status vt_postings_add(vt_postings *p, const char *key, size_t len, uint32_t 
     return VT_OK;
 }
 
+vt_status vt_postings_reserve(vt_postings *p, size_t n, vt_err *err) {
+    vt_status s = vt_array_grow(&p->lists, &p->cap, n, sizeof *p->lists, err);
+    if (s == VT_OK)
+        s = vt_array_grow(&p->unused, &p->cap_unused, n, sizeof *p->unused, err);
+    if (s == VT_OK)
+        s = vt_dict_reserve(&p->dict, n, err);
+    if (s != VT_OK)
+        return s;
+    if (n > 0)
+        memset(p->lists, 0, n * sizeof *p->lists);
+    p->n = n;
+    return VT_OK;
+}
+
+vt_status vt_postings_open(vt_postings *p, uint32_t list, const char *key, size_t len, size_t room,
+                           vt_err *err) {
+    vt_posting *l = &p->lists[list];
+    vt_status s;
+    if (vt_dict_find(&p->dict, key, len))
+        return vt_fail(err, VT_E_CORRUPT, "posting list %u: its key comes twice", list);
+    l->slots = vt_alloc(room, sizeof *l->slots);
+    if (!l->slots)
+        return vt_fail_nomem(err, room * sizeof *l->slots);
+    l->cap = room;
+    p->bytes += room * sizeof *l->slots;
+    s = vt_dict_insert(&p->dict, key, len, list, &l->key, err);
+    l->key_len = len;
+    return s;
+}
+
+void vt_postings_skip(vt_postings *p, uint32_t list) {
+    p->unused[p->n_unused++] = list;
+}
+
+bool vt_postings_append(vt_postings *p, uint32_t list, uint32_t slot) {
+    vt_posting *l = &p->lists[list];
+    if (l->n > 0 && l->slots[l->n - 1] == slot)
+        return false;
+    assert(l->n < l->cap);
+    l->slots[l->n++] = slot;
+    return true;
+}
+
 void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot) {
     vt_posting *l = &p->lists[list];
     size_t at = position_of(l, slot);
@@ -114,11 +157,27 @@ void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot) {
         list_close(p, list);
 }
 
-void vt_postings_mark(const vt_postings *p, const char *key, size_t len, vt_bitset *b) {
+const vt_posting *vt_postings_find(const vt_postings *p, const char *key, size_t len,
+                                   uint32_t *list) {
     const vt_dict_entry *e = vt_dict_find(&p->dict, key, len);
-    const vt_posting *l = e ? &p->lists[e->value] : NULL;
-    for (size_t i = 0; l && i < l->n; i++)
-        vt_bitset_set(b, l->slots[i], true);
+    if (!e)
+        return NULL;
+    *list = e->value;
+    return &p->lists[e->value];
+}
+
+/* Bits of one word are gathered before it is written: bit by bit, a long list waits on each store
+ * for the one before. */
+void vt_posting_mark(const vt_posting *l, vt_bitset *b) {
+    for (size_t i = 0; i < l->n;) {
+        uint32_t word = l->slots[i] / 64;
+        uint64_t bits = 0;
+        do
+            bits |= (uint64_t)1 << l->slots[i] % 64;
+        while (++i < l->n && l->slots[i] / 64 == word);
+        assert(l->slots[i - 1] < b->n);
+        b->words[word] |= bits;
+    }
 }
 
 vt_status vt_postings_check(const vt_postings *p, vt_err *err) {

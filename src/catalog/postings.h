@@ -27,10 +27,21 @@ void vt_postings_release(vt_postings *p);
  * On failure nothing has changed. */
 vt_status vt_postings_add(vt_postings *p, const char *key, size_t len, uint32_t slot,
                           uint32_t *list, bool *added, vt_err *err) VT_MUST_USE;
+/* For loading: n lists in all, of which those that get a key by _open (once each) have room for
+ * `room` slots (1..), and the others, told by _skip, are unused. Slots come in ascending order.
+ * E_CORRUPT: the key is there already. _append is false where the slot is. */
+vt_status vt_postings_reserve(vt_postings *p, size_t n, vt_err *err) VT_MUST_USE;
+vt_status vt_postings_open(vt_postings *p, uint32_t list, const char *key, size_t len, size_t room,
+                           vt_err *err) VT_MUST_USE;
+void vt_postings_skip(vt_postings *p, uint32_t list);
+bool vt_postings_append(vt_postings *p, uint32_t list, uint32_t slot);
 /* Takes slot out of the list; the key goes with its last slot. Never fails. */
 void vt_postings_remove(vt_postings *p, uint32_t list, uint32_t slot);
-/* Sets the bit of each slot that has the key. */
-void vt_postings_mark(const vt_postings *p, const char *key, size_t len, vt_bitset *b);
+/* NULL where no slot has the key. */
+const vt_posting *vt_postings_find(const vt_postings *p, const char *key, size_t len,
+                                   uint32_t *list);
+/* Sets the bit of each slot of a list. */
+void vt_posting_mark(const vt_posting *l, vt_bitset *b);
 vt_status vt_postings_check(const vt_postings *p, vt_err *err) VT_MUST_USE;
 
 #endif

@@ -24,7 +24,9 @@ vt_status vt_readers_page(vt_readers *rs, const char *after, vt_product *all, si
 typedef struct vt_found { /* what a search knows of a hit before it reads it */
     int64_t row;
     uint64_t seq;
-    float score;
+    uint32_t place; /* among what was found, in order of product id: what decides ties */
+    float rounded;  /* the index's score */
+    float score;    /* see vt_reader_score */
 } vt_found;
 
 /* A connection that sees one state of the database, the one at the moment it was pinned. */
@@ -32,8 +34,12 @@ typedef struct vt_reader vt_reader;
 
 vt_status vt_readers_pin(vt_readers *rs, vt_reader **out, vt_err *err) VT_MUST_USE;
 void vt_readers_unpin(vt_readers *rs, vt_reader *r); /* NULL allowed */
-/* Reads the products of n hits from the pinned state. A row that has another seq there, or is not
- * there, is left out: *n_hits <= n. hits has room for n, the caller releases. */
+/* Fills the scores of n hits: the inner product of `vector` with the vector in the pinned state;
+ * NAN for a row that has another seq there, or is not there. */
+vt_status vt_reader_score(vt_reader *r, const float *vector, vt_found *found, size_t n,
+                          vt_err *err) VT_MUST_USE;
+/* Reads the products of n hits, none of which is NAN, from the pinned state. hits has room for n;
+ * the caller releases *n_hits of them, which on success are all. */
 vt_status vt_reader_hits(vt_reader *r, const vt_found *found, size_t n, vt_catalog_hit *hits,
                          size_t *n_hits, vt_err *err) VT_MUST_USE;
 

@@ -6,6 +6,14 @@
  * one page more; vt_catalog_check verifies that it is unique. The embedding comes last, so that
  * reading the other columns never touches its overflow pages.
  *
+ * `change` says which product each change was to, deletions too, so that a snapshot of the index is
+ * brought up to date without reading all products. It is complete above meta.changes_from; what no
+ * snapshot needs any more is taken from its beginning. It is written to at its end only: a page a
+ * commit, as small as the commits are. (An index on product.seq would be written to all over, for
+ * ever, and not know what is gone.)
+ *
+ * Version 1 had neither `change` nor meta.changes_from.
+ *
  * Rejected: vectors in a table of their own (two rows to keep in step, two pages a write), and
  * AUTOINCREMENT (a second counter beside seq, which tells a reused row from the old one as well).
  */
@@ -15,7 +23,9 @@
 #define VALUE(x) TEXT(x)
 
 #define APPLICATION_ID 1987342958 /* 0x7674726e, "vtrn": byte 68 of the file, for file(1) */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
+
+#define CHANGE "CREATE TABLE change (seq INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;"
 
 static const char TABLES[] =
     "BEGIN IMMEDIATE;"
@@ -25,7 +35,8 @@ static const char TABLES[] =
     " model TEXT NOT NULL,"
     " model_name TEXT NOT NULL,"
     " dim INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL"
+    " seq INTEGER NOT NULL,"
+    " changes_from INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
     "CREATE TABLE product ("
     " row INTEGER PRIMARY KEY,"
@@ -41,7 +52,7 @@ static const char TABLES[] =
     " created_at INTEGER NOT NULL,"
     " updated_at INTEGER NOT NULL,"
     " embedding BLOB NOT NULL"
-    ") STRICT;"
+    ") STRICT;" CHANGE
     "PRAGMA application_id=" VALUE(APPLICATION_ID) ";"
                                                    "PRAGMA user_version=" VALUE(SCHEMA_VERSION) ";";
 
@@ -84,7 +95,7 @@ vt_status vt_schema_verify(sqlite3 *db, vt_err *err) {
                        "%.300s was written by a newer vitrine (format %lld, this one reads up to "
                        "%d): use that version, or another data folder",
                        path, (long long)version, SCHEMA_VERSION);
-    if (version != SCHEMA_VERSION)
+    if (version < 1)
         return vt_fail(err, VT_E_CORRUPT, "%.300s has no valid format number (%lld)", path,
                        (long long)version);
     return VT_OK;
@@ -93,7 +104,8 @@ vt_status vt_schema_verify(sqlite3 *db, vt_err *err) {
 static vt_status insert_meta(sqlite3 *db, const vt_meta *meta, vt_err *err) {
     sqlite3_stmt *stmt = NULL;
     char model[65];
-    vt_status s = vt_sql_prepare(db, "INSERT INTO meta VALUES (1, ?1, ?2, ?3, ?4, 0)", &stmt, err);
+    vt_status s =
+        vt_sql_prepare(db, "INSERT INTO meta VALUES (1, ?1, ?2, ?3, ?4, 0, 0)", &stmt, err);
     if (s != VT_OK)
         return s;
     vt_hash_hex(&meta->model, model);
@@ -108,14 +120,34 @@ static vt_status insert_meta(sqlite3 *db, const vt_meta *meta, vt_err *err) {
     return s;
 }
 
+/* Gives back what was begun; the first failure is the one to tell. */
+static vt_status undo(sqlite3 *db, vt_status s) {
+    if (s != VT_OK && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return s;
+}
+
 vt_status vt_schema_create(sqlite3 *db, const vt_meta *meta, vt_err *err) {
     vt_status s = vt_sql_exec(db, TABLES, "create the tables", err);
     if (s == VT_OK)
         s = insert_meta(db, meta, err);
     if (s == VT_OK)
         s = vt_sql_exec(db, "COMMIT", "create the tables", err);
-    if (s != VT_OK && !sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* the first failure is the one to tell */
+    return undo(db, s);
+}
+
+/* Nothing is known of the changes so far: they count as forgotten. */
+vt_status vt_schema_upgrade(sqlite3 *db, vt_meta *meta, vt_err *err) {
+    static const char from_1[] =
+        "BEGIN IMMEDIATE;"
+        "ALTER TABLE meta ADD COLUMN changes_from INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE meta SET changes_from = seq;" CHANGE "PRAGMA user_version=2;"
+        "COMMIT;";
+    vt_status s = VT_OK;
+    if (meta->version == 1)
+        s = undo(db, vt_sql_exec(db, from_1, "bring the file to the new format", err));
+    if (s == VT_OK)
+        meta->version = SCHEMA_VERSION;
     return s;
 }
 
@@ -124,8 +156,9 @@ static vt_status read_meta_row(sqlite3_stmt *stmt, vt_meta *out, vt_err *err) {
     const char *model = (const char *)sqlite3_column_text(stmt, 1);
     const char *name = (const char *)sqlite3_column_text(stmt, 2);
     int64_t dim = sqlite3_column_int64(stmt, 3), seq = sqlite3_column_int64(stmt, 4);
+    int64_t from = sqlite3_column_int64(stmt, 5);
     if (!id || !model || !name || strlen(id) != 36 || !vt_hash_from_hex(model, &out->model) ||
-        dim < 1 || dim > 65536 || seq < 0)
+        dim < 1 || dim > 65536 || seq < 0 || from < 0 || from > seq)
         return vt_fail(err, VT_E_CORRUPT,
                        "%.300s: the row that names the model is damaged; run `vitrine check`, then "
                        "restore a backup or import the products again",
@@ -134,15 +167,22 @@ static vt_status read_meta_row(sqlite3_stmt *stmt, vt_meta *out, vt_err *err) {
     snprintf(out->model_name, sizeof out->model_name, "%s", name);
     out->dim = (size_t)dim;
     out->seq = (uint64_t)seq;
+    out->changes_from = (uint64_t)from;
     return VT_OK;
 }
+
+#define META "SELECT database_id, model, model_name, dim, seq,"
+#define FROM " FROM meta WHERE one = 1"
 
 vt_status vt_meta_read(sqlite3 *db, vt_meta *out, vt_err *err) {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    vt_status s = vt_sql_prepare(
-        db, "SELECT database_id, model, model_name, dim, seq FROM meta WHERE one = 1", &stmt, err);
-    *out = (vt_meta){0};
+    int64_t version;
+    vt_status s = vt_sql_int(db, "PRAGMA user_version", &version, err);
+    *out = (vt_meta){.version = (int)version};
+    if (s == VT_OK)
+        s = vt_sql_prepare(db, version > 1 ? META " changes_from" FROM : META " seq" FROM, &stmt,
+                           err);
     if (s == VT_OK)
         s = vt_sql_step(stmt, "read the model's identity", &row, err);
     if (s == VT_OK && !row)

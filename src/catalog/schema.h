@@ -9,12 +9,16 @@ typedef struct vt_meta {
     vt_hash model;
     char model_name[256]; /* shortened where longer: it is only for messages */
     size_t dim;
-    uint64_t seq; /* highest change number given so far; never goes back */
+    uint64_t seq;          /* highest change number given so far; never goes back */
+    uint64_t changes_from; /* the table `change` has every change above this number */
+    int version;           /* of the file's format */
 } vt_meta;
 
-/* E_MISMATCH unless the file is a vitrine catalogue of this version, E_CORRUPT without any table.
- */
+/* E_MISMATCH unless the file is a vitrine catalogue of this version or an older one, E_CORRUPT
+ * without any table. */
 vt_status vt_schema_verify(sqlite3 *db, vt_err *err) VT_MUST_USE;
+/* Brings an older file to this version, in one transaction. meta is the file's. */
+vt_status vt_schema_upgrade(sqlite3 *db, vt_meta *meta, vt_err *err) VT_MUST_USE;
 /* Makes the tables and the meta row, in one transaction. */
 vt_status vt_schema_create(sqlite3 *db, const vt_meta *meta, vt_err *err) VT_MUST_USE;
 /* E_CORRUPT for a meta row that cannot be ours. */

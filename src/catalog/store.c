@@ -4,8 +4,10 @@
  * what was committed survives power loss. Checkpoints are ours alone (wal_autocheckpoint=0), run by
  * the writer's thread when it is idle or the log is long, so that no caller's commit pays for one.
  *
- * Each change writes with one statement, which SQLite undoes by itself where it fails, so that the
- * others of its group go on (a savepoint around it would do the same work twice). An I/O error or a
+ * Each change writes its row with one statement, which SQLite undoes by itself where it fails, so
+ * that the others of its group go on (a savepoint around it would do the same work twice). Its line
+ * in `change` is written before: one without its change does no harm, a change without its line
+ * would be missed by whoever replays. An I/O error or a
  * full disk may make SQLite roll the whole transaction back on its own: autocommit is on again, and
  * the rest of the group and its commit fail, since some changes are gone.
  *
@@ -28,6 +30,9 @@ enum statement {
     STMT_FIND_ROW,
     STMT_DELETE,
     STMT_SEQ,
+    STMT_CHANGE,
+    STMT_FORGET,
+    STMT_FORGOTTEN,
     STMT_COUNT
 };
 
@@ -45,13 +50,17 @@ static const char *const SQL[STMT_COUNT] = {
     [STMT_FIND_ROW] = "SELECT row FROM product WHERE id = ?1",
     [STMT_DELETE] = "DELETE FROM product WHERE row = ?1",
     [STMT_SEQ] = "UPDATE meta SET seq = ?1",
+    [STMT_CHANGE] = "INSERT OR REPLACE INTO change (seq, id) VALUES (?1, ?2)",
+    [STMT_FORGET] = "DELETE FROM change WHERE seq <= ?1",
+    [STMT_FORGOTTEN] = "UPDATE meta SET changes_from = ?1",
 };
 
 struct vt_store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT];
-    vt_meta meta;          /* meta.seq: of the last commit */
+    vt_meta meta;          /* as of the last commit */
     uint64_t seq;          /* last number given */
+    uint64_t changes_from; /* of the open transaction */
     bool changed;          /* the open transaction has something to write */
     vt_status disk_status; /* what an undone transaction tells: E_IO or E_FULL */
     size_t log_pages;
@@ -122,7 +131,10 @@ static vt_status verify(vt_store *s, const vt_meta *loaded, vt_err *err) {
         status = vt_meta_read(s->db, &s->meta, err);
     if (status == VT_OK)
         status = vt_meta_match(&s->meta, loaded, sqlite3_db_filename(s->db, "main"), err);
+    if (status == VT_OK)
+        status = vt_schema_upgrade(s->db, &s->meta, err);
     s->seq = s->meta.seq;
+    s->changes_from = s->meta.changes_from;
     return status;
 }
 
@@ -170,6 +182,10 @@ uint64_t vt_store_seq(const vt_store *s) {
     return s->meta.seq;
 }
 
+vt_truth vt_store_truth(const vt_store *s) {
+    return (vt_truth){.db = s->db, .meta = &s->meta};
+}
+
 /* ---- load ------------------------------------------------------------------------------- */
 
 vt_status vt_store_load(vt_store *s, vt_load_fn fn, void *ctx, vt_err *err) {
@@ -207,6 +223,7 @@ static void rollback(vt_store *s) {
         vt_sql_run(s->stmts[STMT_ROLLBACK], "undo a change", &ignored) != VT_OK)
         return;
     s->changed = false;
+    s->changes_from = s->meta.changes_from;
 }
 
 vt_status vt_store_begin(vt_store *s, vt_err *err) {
@@ -231,11 +248,14 @@ vt_status vt_store_commit(vt_store *s, vt_err *err) {
     }
     if (status == VT_OK)
         status = vt_sql_run(s->stmts[STMT_COMMIT], "write", err);
-    if (status != VT_OK)
+    if (status != VT_OK) {
         rollback(s);
-    else if (s->changed)
+        return status;
+    }
+    if (s->changed)
         s->meta.seq = s->seq;
-    return status;
+    s->meta.changes_from = s->changes_from;
+    return VT_OK;
 }
 
 /* Around each change. Outside a transaction its statement would commit by itself. */
@@ -267,13 +287,33 @@ static vt_status find(vt_store *s, const char *id, int64_t *row, vt_product *old
     return status;
 }
 
+/* The next change number, noted with whom it is of. The commit writes the counter even if no row
+ * follows, so that no number is ever given twice. */
+static vt_status number_change(vt_store *s, const char *id, vt_stored *out, vt_err *err) {
+    sqlite3_stmt *stmt = s->stmts[STMT_CHANGE];
+    vt_status status;
+    out->seq = ++s->seq;
+    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)s->seq); /* cannot fail */
+    if (sqlite3_bind_text(stmt, 2, id, -1, SQLITE_STATIC) != SQLITE_OK) {
+        status = vt_sql_fail(s->db, "note a change", err);
+        vt_sql_reset(stmt);
+        return status;
+    }
+    status = vt_sql_run(stmt, "note a change", err);
+    s->changed = s->changed || status == VT_OK;
+    return status;
+}
+
 static vt_status write_row(vt_store *s, vt_product *p, const vt_product *old, vt_stored *out,
                            vt_err *err) {
     sqlite3_stmt *stmt = s->stmts[old ? STMT_UPDATE : STMT_INSERT];
     vt_status status;
     p->updated_at = vt_wall_ms();
     p->created_at = old ? old->created_at : p->updated_at;
-    p->seq = ++s->seq;
+    status = number_change(s, p->id, out, err);
+    if (status != VT_OK)
+        return status;
+    p->seq = s->seq;
     status = vt_row_bind(stmt, p, s->meta.dim, &s->text, err);
     if (status == VT_OK)
         status = vt_sql_run(stmt, "write a product", err);
@@ -334,8 +374,10 @@ static vt_status delete_row(vt_store *s, const char *id, vt_stored *out, vt_err 
         status = vt_fail(err, VT_E_NOT_FOUND, "there is no product \"%.255s\"", id);
     if (status != VT_OK)
         return status;
+    status = number_change(s, id, out, err); /* a deletion is a change too: generations see it */
+    if (status != VT_OK)
+        return status;
     sqlite3_bind_int64(delete, 1, out->row); /* cannot fail */
-    s->seq++; /* a deletion is a change too: generations and counters see it */
     out->changed = true;
     return vt_sql_run(delete, "delete a product", err);
 }
@@ -346,6 +388,23 @@ vt_status vt_store_delete(vt_store *s, const char *id, vt_stored *out, vt_err *e
         return status;
     status = delete_row(s, id, out, err);
     return end_change(s, status, out);
+}
+
+vt_status vt_store_forget(vt_store *s, uint64_t up_to, vt_err *err) {
+    vt_stored none;
+    vt_status status = begin_change(s, &none, err);
+    up_to = up_to < s->meta.seq ? up_to : s->meta.seq;
+    if (status != VT_OK || up_to <= s->changes_from)
+        return status;
+    sqlite3_bind_int64(s->stmts[STMT_FORGET], 1, (sqlite3_int64)up_to); /* cannot fail */
+    sqlite3_bind_int64(s->stmts[STMT_FORGOTTEN], 1, (sqlite3_int64)up_to);
+    /* First: nothing may be missing above the number that is told. */
+    status = vt_sql_run(s->stmts[STMT_FORGOTTEN], "forget changes", err);
+    if (status == VT_OK)
+        s->changes_from = up_to;
+    if (status == VT_OK)
+        status = vt_sql_run(s->stmts[STMT_FORGET], "forget changes", err);
+    return end_change(s, status, &none);
 }
 
 /* ---- checkpoint ------------------------------------------------------------------------- */

@@ -44,14 +44,32 @@ bool vt_value_of(const json_t *v, vt_value *out) {
     return false;
 }
 
-bool vt_value_equal(const vt_value *a, const vt_value *b) {
-    if (a->type != b->type)
-        return false;
+bool vt_value_is_number(const vt_value *v) {
+    return v->type == VT_VALUE_INT || v->type == VT_VALUE_REAL;
+}
+
+/* Exact though it rounds: a real that is no int64 has a fraction, so it is below 2^53 where doubles
+ * hold every integer, or it is beyond all of them. */
+static int integer_and_real(int64_t integer, double real) {
+    return (double)integer <= real ? -1 : 1;
+}
+
+static int number_order(const vt_value *a, const vt_value *b) {
+    if (a->type == VT_VALUE_INT && b->type == VT_VALUE_INT)
+        return (a->integer > b->integer) - (a->integer < b->integer);
     if (a->type == VT_VALUE_INT)
-        return a->integer == b->integer;
-    if (a->type == VT_VALUE_REAL)
-        return a->real == b->real;
-    return a->type != VT_VALUE_TEXT || strcmp(a->text, b->text) == 0;
+        return integer_and_real(a->integer, b->real);
+    if (b->type == VT_VALUE_INT)
+        return -integer_and_real(b->integer, a->real);
+    return (a->real > b->real) - (a->real < b->real);
+}
+
+int vt_value_order(const vt_value *a, const vt_value *b) {
+    if (vt_value_is_number(a) && vt_value_is_number(b))
+        return number_order(a, b);
+    if (a->type != b->type)
+        return a->type < b->type ? -1 : 1;
+    return a->type == VT_VALUE_TEXT ? strcmp(a->text, b->text) : 0;
 }
 
 void vt_value_write(const vt_value *v, vt_json *w) {
@@ -87,6 +105,19 @@ void vt_term_key(const char *path, size_t path_len, const vt_value *v, vt_buf *o
         vt_buf_append(out, &v->real, sizeof v->real);
     else if (v->type == VT_VALUE_TEXT)
         vt_buf_puts(out, v->text);
+}
+
+bool vt_term_number(const char *key, size_t len, const char *path, size_t path_len, vt_value *out) {
+    const char *value = key + path_len + 2; /* behind the NUL and the tag */
+    if (len != path_len + 2 + sizeof(int64_t) || memcmp(key, path, path_len) != 0 ||
+        key[path_len] != 0)
+        return false;
+    *out = (vt_value){.type = (vt_value_type)(key[path_len + 1] - '0')};
+    if (out->type == VT_VALUE_INT)
+        memcpy(&out->integer, value, sizeof out->integer);
+    else if (out->type == VT_VALUE_REAL)
+        memcpy(&out->real, value, sizeof out->real);
+    return vt_value_is_number(out);
 }
 
 /* ---- walk ------------------------------------------------------------------------------- */

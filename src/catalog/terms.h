@@ -26,11 +26,16 @@ typedef struct vt_value {
 
 /* false for objects and arrays. text points into v. */
 bool vt_value_of(const json_t *v, vt_value *out);
-bool vt_value_equal(const vt_value *a, const vt_value *b);
+/* A total order, negative, 0 or positive: null, false, true, numbers by value, texts by bytes. 0 is
+ * equal; no integer equals a real. */
+int vt_value_order(const vt_value *a, const vt_value *b);
+bool vt_value_is_number(const vt_value *v);
 void vt_value_write(const vt_value *v, vt_json *w);
 
 /* Replaces out's bytes by the key of a term: equal terms have equal bytes. */
 void vt_term_key(const char *path, size_t path_len, const vt_value *v, vt_buf *out);
+/* The number in a key, where it is the key of a number at this path; else false. */
+bool vt_term_number(const char *key, size_t len, const char *path, size_t path_len, vt_value *out);
 
 typedef vt_status (*vt_term_fn)(void *ctx, const char *key, size_t len, vt_err *err);
 

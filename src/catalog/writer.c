@@ -100,9 +100,12 @@ static void write_one(vt_writer *w, vt_write *write) {
         write->status =
             vt_store_put(w->o.store, write->product, w->o.indexed(w->o.ctx, write->product->id),
                          &stored, write->err);
-    else
+    else if (write->id)
         write->status = vt_store_delete(w->o.store, write->id, &stored, write->err);
+    else
+        write->status = vt_store_forget(w->o.store, write->forget, write->err);
     write->row = stored.row;
+    write->seq = stored.seq;
     write->result = stored.result;
     write->changed = stored.changed;
 }

@@ -7,16 +7,18 @@
 /* One change asked for, and what became of it. */
 typedef struct vt_write {
     vt_product *product; /* a put; NULL: a deletion of `id` */
-    const char *id;
+    const char *id;      /* NULL too: changes up to `forget` are forgotten (vt_store_forget) */
+    uint64_t forget;
     vt_err *err;      /* the caller's, filled on failure */
     vt_status status; /* filled from here on */
     vt_put_result result;
     int64_t row;
+    uint64_t seq; /* of the change; rises along a group */
     bool changed;
 } vt_write;
 
 /* Called from the writer's thread after a commit, with the group in order: makes memory follow.
- * May fail single writes. */
+ * May fail single writes. seq: of the commit. */
 typedef void (*vt_apply_fn)(void *ctx, vt_write *const *writes, size_t n, uint64_t seq);
 /* The seq under which memory has product id; 0: it does not. Called from the writer's thread. */
 typedef uint64_t (*vt_indexed_fn)(void *ctx, const char *id);

@@ -77,5 +77,8 @@ void vt_told_line(vt_told *t, const vt_import_line *l);
 bool vt_told_stopped(const vt_told *t);
 /* Prints the sum and finds the exit code. s: how the import ended; given back, or E_FULL. */
 vt_status vt_told_end(vt_told *t, vt_status s, int *code, vt_err *err) VT_MUST_USE;
+/* Then: cells and a snapshot of the index where they are due, unless the import was stopped. The
+ * products are stored and told whatever becomes of it. */
+void vt_told_tend(vt_told *t, vt_engine *e);
 
 #endif

@@ -72,6 +72,7 @@ vt_status vt_command_import_faiss(vt_options *o, int *code, vt_err *err) {
             vt_progress_clear(&s.told.progress);
             print_lengths(&s);
             status = vt_told_end(&s.told, status, code, err);
+            vt_told_tend(&s.told, e);
         }
     }
     vt_engine_close(e);

@@ -127,6 +127,7 @@ vt_status vt_command_import(vt_options *o, int *code, vt_err *err) {
         vt_told_begin(&s.told, "lines", o->value[OPT_JSON] != NULL, size);
         status = import_file(e, o, fd, &s, err);
         status = vt_told_end(&s.told, status, code, err);
+        vt_told_tend(&s.told, e);
     }
     vt_engine_close(e);
     vt_log_close(log);

@@ -28,7 +28,8 @@ static void print_leaf(const char *path, const json_t *v) {
     else
         vt_json_value(&w, v);
     if (text.failed == VT_OK && text.data) {
-        vt_put_plain(stdout, path, 29);
+        vt_put_plain(stdout, path, 28);
+        putchar(' ');
         vt_put_plain(stdout, text.data, 0);
     }
     putchar('\n');
@@ -86,6 +87,8 @@ static void print_hits(const vt_buf *answer) {
         vt_put_plain(stdout, json_string_value(json_object_get(hit, "name")), 0);
         putchar('\n');
     }
+    if (json_object_get(v, "explain"))
+        print_tree("explain", json_object_get(v, "explain"));
     fprintf(stderr, "%lld found in %.2f ms\n",
             (long long)json_integer_value(json_object_get(v, "total_results")),
             json_number_value(json_object_get(v, "execution_time_ms")));
@@ -183,6 +186,11 @@ static vt_status build_request(const vt_options *o, json_t *request, vt_err *err
         s = add_text(request, "text_query", o->words[0], err);
     if (s == VT_OK)
         s = add_text(request, "image_url", o->value[OPT_IMAGE_URL], err);
+    if (s == VT_OK)
+        s = add_number(request, "recall", o->value[OPT_RECALL], "--recall", err);
+    if (s == VT_OK && o->value[OPT_EXPLAIN] &&
+        json_object_set_new(request, "explain", json_true()) != 0)
+        s = vt_fail_nomem(err, 64);
     if (s == VT_OK)
         s = add_text(filter, "category", o->value[OPT_CATEGORY], err);
     if (s == VT_OK)

@@ -46,6 +46,8 @@ typedef enum vt_option {
     OPT_IMAGE,
     OPT_IMAGE_URL,
     OPT_TOP_K,
+    OPT_RECALL,
+    OPT_EXPLAIN,
     OPT_CATEGORY,
     OPT_PRICE_MIN,
     OPT_PRICE_MAX,

@@ -37,6 +37,7 @@ static vt_status serve(vt_options *o, vt_log *log, const sigset_t *signals, vt_e
     vt_status s = http_options(o, &http_opts, err);
     if (s == VT_OK)
         s = vt_options_engine(o, &engine_opts, err);
+    engine_opts.upkeep = true;
     if (s == VT_OK)
         s = vt_http_open(&http_opts, log, &http, err);
     if (s == VT_OK)

@@ -89,6 +89,15 @@ static void print_summary(const vt_told *t, double seconds) {
            interrupted ? " (interrupted: run it again to go on)" : "");
 }
 
+static bool stopped(void *ctx) {
+    return vt_told_stopped(ctx);
+}
+
+void vt_told_tend(vt_told *t, vt_engine *e) {
+    if (!vt_told_stopped(t))
+        vt_engine_tend(e, stopped, t);
+}
+
 vt_status vt_told_end(vt_told *t, vt_status s, int *code, vt_err *err) {
     vt_progress_clear(&t->progress);
     print_summary(t, vt_seconds_since(t->progress.begun_ns));

@@ -129,13 +129,18 @@ void vt_tower_close(vt_tower *t) {
 
 /* ---- running ---------------------------------------------------------------------------- */
 
+/* Floats between rows whose lengths are multiples of 1 KB or more: without them the same columns of
+ * all rows, which is what a panel writes and a head reads, share a few sets of the L1 cache. */
+#define ROW_GAP 16
+
 /* The working memory of a run, cut up. */
 typedef struct buffers {
-    float *qkv;      /* [rows][3 width] */
+    float *qkv;      /* [rows][qkv_stride], 3 width of them used */
     float *attended; /* [rows][width] */
-    float *hidden;   /* [rows][hidden] */
-    float *product;  /* scratch of the products */
-    float *heads;    /* scratch of attention, for each head */
+    float *hidden;   /* [rows][hidden_stride] */
+    size_t qkv_stride, hidden_stride;
+    float *product; /* scratch of the products */
+    float *heads;   /* scratch of attention, for each head */
     size_t head_floats;
 } buffers;
 
@@ -151,7 +156,7 @@ static bool product_scratch(const vt_tower_shape *shape, size_t rows, size_t *fl
 bool vt_tower_scratch(const vt_tower_shape *shape, size_t rows, size_t longest, size_t *floats) {
     enum { LINES = 5 * 16 }; /* what rounding to whole lines may add, to x too */
     size_t plain, product, heads;
-    return vt_size_mul(rows, 4 * shape->width + shape->hidden, &plain) &&
+    return vt_size_mul(rows, 4 * shape->width + shape->hidden + 2 * ROW_GAP, &plain) &&
            product_scratch(shape, rows, &product) && head_scratch(shape, longest, &heads) &&
            vt_size_mul(shape->heads, heads, &heads) && vt_size_add(plain, heads, floats) &&
            vt_size_add(*floats, product, floats) && vt_size_add(*floats, LINES, floats);
@@ -169,15 +174,19 @@ static size_t longest_sequence(const vt_tower_run *run) {
 /* The sums were checked by vt_tower_scratch for as many rows or more. */
 static buffers cut_up(const vt_tower_shape *shape, const vt_tower_run *run) {
     const size_t rows = run->starts[run->count];
-    buffers b = {.qkv = run->scratch};
+    buffers b = {
+        .qkv = run->scratch,
+        .qkv_stride = 3 * shape->width + ROW_GAP,
+        .hidden_stride = shape->hidden + ROW_GAP,
+    };
     size_t product;
     bool fits = product_scratch(shape, rows, &product) &&
                 head_scratch(shape, longest_sequence(run), &b.head_floats);
     assert(fits);
     (void)fits;
-    b.attended = b.qkv + vt_whole_lines(3 * rows * shape->width);
+    b.attended = b.qkv + vt_whole_lines(rows * b.qkv_stride);
     b.hidden = b.attended + vt_whole_lines(rows * shape->width);
-    b.product = b.hidden + vt_whole_lines(rows * shape->hidden);
+    b.product = b.hidden + vt_whole_lines(rows * b.hidden_stride);
     b.heads = b.product + vt_whole_lines(product);
     return b;
 }
@@ -193,14 +202,14 @@ typedef struct attention {
 static void attend_sequence(const attention *a, size_t head, size_t i) {
     const size_t width = a->shape->width, dim = width / a->shape->heads;
     const size_t start = a->run->starts[i], rows = a->run->starts[i + 1] - start;
-    const float *q = a->b->qkv + start * 3 * width + head * dim;
+    const float *q = a->b->qkv + start * a->b->qkv_stride + head * dim;
     vt_vec_attend(&(vt_attention){
         .q = q,
         .k = q + width,
         .v = q + 2 * width,
         .rows = rows,
         .dim = dim,
-        .stride = 3 * width,
+        .stride = a->b->qkv_stride,
         .causal = a->run->causal,
         .first = a->last ? a->run->wanted[i] - start : 0,
         .count = a->last ? 1 : rows,
@@ -240,7 +249,7 @@ static void attend(const vt_tower *t, const layer *l, const vt_tower_run *run, c
                &(vt_mat_mul_args){.x = run->x,
                                   .x_stride = width,
                                   .y = b->qkv,
-                                  .y_stride = 3 * width,
+                                  .y_stride = b->qkv_stride,
                                   .rows = run->starts[run->count],
                                   .norm = &norm,
                                   .bias = l->qkv_bias,
@@ -263,13 +272,13 @@ static void attend(const vt_tower *t, const layer *l, const vt_tower_run *run, c
 
 static void feed_forward(const vt_tower *t, const layer *l, const vt_tower_run *run,
                          const buffers *b, size_t rows) {
-    const size_t width = t->shape.width, hidden = t->shape.hidden;
+    const size_t width = t->shape.width;
     const vt_norm norm = {l->norm2_gain, l->norm2_bias, t->shape.eps};
     vt_mat_mul(&l->fc1,
                &(vt_mat_mul_args){.x = run->x,
                                   .x_stride = width,
                                   .y = b->hidden,
-                                  .y_stride = hidden,
+                                  .y_stride = b->hidden_stride,
                                   .rows = rows,
                                   .norm = &norm,
                                   .bias = l->fc1_bias,
@@ -278,7 +287,7 @@ static void feed_forward(const vt_tower *t, const layer *l, const vt_tower_run *
                run->pool);
     vt_mat_mul(&l->fc2,
                &(vt_mat_mul_args){.x = b->hidden,
-                                  .x_stride = hidden,
+                                  .x_stride = b->hidden_stride,
                                   .y = run->x,
                                   .y_stride = width,
                                   .rows = rows,

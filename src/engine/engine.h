@@ -21,6 +21,8 @@ typedef struct vt_engine_options {
     size_t cache_bytes;             /* answer cache; 0 turns it off */
     uint32_t cache_ttl_s;
     size_t vector_cache_bytes; /* cache of queries' vectors; 0 turns it off */
+    bool upkeep; /* for a server: a background thread keeps the index in shape and audits
+                  * searches */
 } vt_engine_options;
 
 void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, 16 MiB, the rest zero */
@@ -29,7 +31,13 @@ void vt_engine_defaults(vt_engine_options *o); /* 64 MiB, 3600 s, 16 MiB, the re
  * one inference of each tower, so that the first query is as fast as the next. */
 vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **out,
                          vt_err *err) VT_MUST_USE;
+/* With upkeep it also writes a snapshot of the index, for some seconds at most. */
 void vt_engine_close(vt_engine *e);
+
+/* Once what the upkeep does to the index, on the calling thread: at the end of an import, so that
+ * the server's first start is fast. Only without upkeep. `stopped`, asked now and then, ends it
+ * early. Nothing depends on it: what fails is logged and left to the server. */
+void vt_engine_tend(vt_engine *e, bool (*stopped)(void *ctx), void *ctx);
 
 /* ---- a product comes in ----------------------------------------------------------------- */
 
@@ -152,10 +160,13 @@ vt_status vt_engine_export_faiss(vt_engine *e, const char *index, const char *id
 /* ---- a query comes in ------------------------------------------------------------------- */
 
 /* request: {text_query | image_url | image (base64), top_k, category_filter, price_min, price_max,
- * filter, detect_category}. image bytes, where given, take the place of the member "image". answer
+ * filter, detect_category, recall, explain}. image bytes, where given, take the place of the member
+ * "image". recall: the share of the true answer that is wished for. answer
  * gets {query_type, top_k, total_results, results[], cached, execution_time_ms}, and with
  * detect_category (pictures without a category filter only) detected_category {category,
- * confidence, applied}: when sure, the search stays inside that category. */
+ * confidence, applied}: when sure, the search stays inside that category; with explain {way,
+ * query_kind, recall, selectivity, rows, matches, cells, cells_probed, rows_estimated, rows_scored,
+ * expected_us {exact, estimated}, encode_ms, search_ms}, and then it is never from the cache. */
 vt_status vt_engine_search(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                            vt_buf *answer, vt_err *err) VT_MUST_USE;
 
@@ -210,7 +221,10 @@ vt_status vt_engine_delete(vt_engine *e, const char *id, vt_err *err) VT_MUST_US
 vt_status vt_engine_list(vt_engine *e, const char *after, size_t limit, const json_t *filter,
                          vt_buf *answer, vt_err *err) VT_MUST_USE;
 vt_status vt_engine_collections(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
-/* Everything countable: products, categories, sizes, cache, model, counters. */
+/* The index's state: {state: "ready" | "rebuilding" | "learning" | "saving", cells, from_snapshot,
+ * ...}. Waits for nobody. */
+void vt_engine_index_write(vt_engine *e, vt_json *w);
+/* Everything countable: products, categories, sizes, cache, model, index, audit, counters. */
 vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;
 /* The engine's part of /metrics, Prometheus text format 0.0.4. */
 vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) VT_MUST_USE;

@@ -1,7 +1,9 @@
 /* The one place where the rooms are put together, and the start-up log: one line a stage with its
  * counts, sizes and seconds, as the shop's operators watch for. Everything loads here, nothing
  * lazily: the first query is as fast as the next. */
+#include "engine/audit.h"
 #include "engine/bulk.h"
+#include "engine/garden.h"
 #include "engine/texts.h"
 
 void vt_engine_defaults(vt_engine_options *o) {
@@ -35,6 +37,25 @@ static vt_status open_model(vt_engine *e, const vt_engine_options *o, vt_err *er
     return VT_OK;
 }
 
+static void tell_opening(void *ctx, bool problem, const char *line) {
+    vt_log_say(ctx, problem ? VT_LOG_WARN : VT_LOG_INFO, "catalogue", "%s", line);
+}
+
+static void tell_catalogue(vt_engine *e, const char *dir) {
+    vt_catalog_stats stats;
+    char bytes[16], cells[40] = "", source[80] = "";
+    vt_catalog_describe(e->catalog, &stats);
+    vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
+                 dir, stats.products, stats.categories,
+                 vt_human_bytes(stats.database_bytes, bytes));
+    if (stats.cells > 0)
+        snprintf(cells, sizeof cells, " in %zu cells", stats.cells);
+    if (stats.from_snapshot)
+        snprintf(source, sizeof source, ", from a snapshot and %zu changes since", stats.replayed);
+    vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors%s, %s in memory%s",
+                 stats.products, cells, vt_human_bytes(stats.memory_bytes, bytes), source);
+}
+
 static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err *err) {
     const vt_clip_info *info = vt_clip_describe(e->clip);
     vt_catalog_options options = {
@@ -44,19 +65,21 @@ static vt_status open_catalogue(vt_engine *e, const vt_engine_options *o, vt_err
         .model = info->identity,
         .model_name = o->model_dir,
         .pool = e->pool,
+        .say = tell_opening,
+        .say_ctx = e->log,
     };
-    vt_catalog_stats stats;
-    char database[16], memory[16];
     vt_status s = vt_catalog_open(&options, &e->catalog, err);
-    if (s != VT_OK)
-        return s;
-    vt_catalog_describe(e->catalog, &stats);
-    vt_log_stage(e->log, "catalogue", stats.load_seconds, "%s: %zu products in %zu categories, %s",
-                 o->data_dir, stats.products, stats.categories,
-                 vt_human_bytes(stats.database_bytes, database));
-    vt_log_stage(e->log, "index", stats.index_seconds, "%zu vectors, %s in memory", stats.products,
-                 vt_human_bytes(stats.memory_bytes, memory));
-    return VT_OK;
+    if (s == VT_OK)
+        tell_catalogue(e, o->data_dir);
+    return s;
+}
+
+/* Of the searches of one kind, twenty a second are enough for the audit. */
+#define AUDIT_SPACING_NS 50000000ULL
+
+static vt_status open_upkeep(vt_engine *e, vt_err *err) {
+    vt_status s = vt_audit_open(vt_clip_describe(e->clip)->dim, AUDIT_SPACING_NS, &e->audit, err);
+    return s == VT_OK ? vt_garden_open(e, &e->garden, err) : s;
 }
 
 /* One inference of each tower, so that no page of weights is touched first by a customer. */
@@ -120,8 +143,12 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
         s = open_catalogue(e, o, err);
     if (s == VT_OK && e->catalog)
         s = vt_bulk_open(e, vt_pool_threads(e->pool), &e->bulk, err);
+    if (s == VT_OK && e->catalog)
+        s = open_upkeep(e, err);
     if (s == VT_OK)
         s = warm_up(e, err);
+    if (s == VT_OK && e->catalog && o->upkeep)
+        s = vt_garden_start(e->garden, err);
     if (s != VT_OK) {
         vt_engine_close(e);
         return s;
@@ -133,6 +160,8 @@ vt_status vt_engine_open(const vt_engine_options *o, vt_log *log, vt_engine **ou
 void vt_engine_close(vt_engine *e) {
     if (!e)
         return;
+    vt_garden_close(e->garden);
+    vt_audit_close(e->audit);
     vt_bulk_close(e->bulk);
     vt_categories_close(e->categories);
     vt_catalog_close(e->catalog);

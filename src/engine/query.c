@@ -4,7 +4,7 @@
 #include "engine/state.h"
 
 void vt_query_init(vt_query *q) {
-    *q = (vt_query){.top_k = VT_TOP_K_DEFAULT};
+    *q = (vt_query){.top_k = VT_TOP_K_DEFAULT, .recall = VT_RECALL_DEFAULT};
     vt_picture_init(&q->picture);
 }
 
@@ -59,6 +59,22 @@ static vt_status read_top_k(const json_t *top_k, vt_query *q, vt_err *err) {
         return vt_fail_field(err, VT_E_INVALID, "/top_k", "top_k must be an integer from 1 to %d",
                              VT_TOP_K_MAX);
     q->top_k = (size_t)k;
+    return VT_OK;
+}
+
+/* How much of the true answer is to be found, and whether the answer tells how. As a float even the
+ * least number must stay above 0, which the index takes for no wish at all. */
+static vt_status read_effort(const json_t *request, vt_query *q, vt_err *err) {
+    const json_t *recall = vt_member(request, "recall"), *explain = vt_member(request, "explain");
+    double wished = json_number_value(recall);
+    if (recall && (!json_is_number(recall) || (float)wished <= 0 || wished > 1))
+        return vt_fail_field(err, VT_E_INVALID, "/recall",
+                             "recall must be a number above 0 and at most 1");
+    if (recall)
+        q->recall = (float)wished;
+    if (explain && !json_is_boolean(explain))
+        return vt_fail_field(err, VT_E_INVALID, "/explain", "explain must be true or false");
+    q->explain = json_is_true(explain);
     return VT_OK;
 }
 
@@ -145,6 +161,8 @@ vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, 
         return vt_fail(err, VT_E_INVALID, "a search is a JSON object");
     s = read_top_k(vt_member(request, "top_k"), q, err);
     if (s == VT_OK)
+        s = read_effort(request, q, err);
+    if (s == VT_OK)
         s = read_filter(request, q, err);
     if (s == VT_OK)
         s = read_detect(request, q, err);
@@ -168,6 +186,7 @@ vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *er
     if (s != VT_OK)
         goto done;
     vt_hasher_add(h, numbers, sizeof numbers);
+    vt_hasher_add(h, &q->recall, sizeof q->recall);
     vt_hasher_add(h, q->subject.bytes, sizeof q->subject.bytes);
     vt_hasher_add(h, model->identity.bytes, sizeof model->identity.bytes);
     vt_hasher_add(h, &filter.len, sizeof filter.len);

@@ -1,4 +1,6 @@
 /* Looking around: one product, pages of products, collections, stats, metrics. */
+#include "engine/audit.h"
+#include "engine/garden.h"
 #include "engine/texts.h"
 
 static void write_product(const vt_product *p, vt_json *w) {
@@ -223,8 +225,16 @@ vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) {
         if (i + 1 == n || strcmp(numbers[i].group, numbers[i + 1].group) != 0)
             vt_json_close(&w, '}');
     }
+    vt_json_key(&w, "index");
+    vt_garden_write(e->garden, &w);
+    vt_json_key(&w, "audit");
+    vt_audit_write(e->audit, &w);
     vt_json_close(&w, '}');
     return vt_buf_status(answer, "the answer", err);
+}
+
+void vt_engine_index_write(vt_engine *e, vt_json *w) {
+    vt_garden_write(e->garden, w);
 }
 
 vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) {
@@ -234,6 +244,8 @@ vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) {
         vt_buf_printf(answer, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", numbers[i].metric,
                       numbers[i].help, numbers[i].metric, numbers[i].type, numbers[i].metric,
                       numbers[i].value);
+    vt_garden_metrics(e->garden, answer);
+    vt_audit_metrics(e->audit, answer);
     return vt_buf_status(answer, "the metrics", err);
 }
 

@@ -28,6 +28,8 @@ typedef struct vt_engine_counters {
 typedef struct vt_categories vt_categories;
 typedef struct vt_texts vt_texts;
 typedef struct vt_bulk vt_bulk;
+typedef struct vt_audit vt_audit;
+typedef struct vt_garden vt_garden;
 
 struct vt_engine {
     vt_log *log; /* not owned */
@@ -39,6 +41,8 @@ struct vt_engine {
     vt_cache *vectors; /* of what was asked */
     vt_texts *texts;
     vt_bulk *bulk;
+    vt_audit *audit;   /* NULL where there is no catalogue */
+    vt_garden *garden; /* the same */
     vt_net *net;
     char *model_name;
     vt_image_spec spec;
@@ -110,7 +114,9 @@ typedef struct vt_query {
     vt_hash subject; /* the text's key, or the picture's */
     size_t top_k;
     vt_filter *filter;
-    bool detect; /* the category, and search inside it when sure */
+    bool detect;  /* the category, and search inside it when sure */
+    float recall; /* wished: (0, 1] */
+    bool explain; /* how the answer was found; such an answer is not cached */
 } vt_query;
 
 void vt_query_init(vt_query *q);
@@ -118,7 +124,7 @@ void vt_query_release(vt_query *q);
 vt_status vt_query_read(vt_engine *e, const json_t *request, const void *image, size_t image_len,
                         vt_query *q, vt_err *err) VT_MUST_USE;
 /* Hash over everything that changes the answer: the subject, top_k, the filter, whether the
- * category is detected, the model, the catalogue's generation. */
+ * category is detected, the recall, the model, the catalogue's generation. */
 vt_status vt_query_key(vt_engine *e, const vt_query *q, vt_hash *out, vt_err *err) VT_MUST_USE;
 
 /* ---- prompts.c ----------------------------------------------------------------------- */

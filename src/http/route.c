@@ -12,6 +12,7 @@ static const vt_part search_parts[] = {
     {"top_k", VT_PART_NUMBER},     {"category_filter", VT_PART_TEXT},
     {"price_min", VT_PART_NUMBER}, {"price_max", VT_PART_NUMBER},
     {"filter", VT_PART_JSON},      {"detect_category", VT_PART_JSON},
+    {"recall", VT_PART_NUMBER},    {"explain", VT_PART_JSON},
     {"image", VT_PART_FILE},       {"file", VT_PART_FILE},
     {NULL, VT_PART_TEXT},
 };

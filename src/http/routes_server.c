@@ -7,17 +7,22 @@
  * Threading: inlined routes run on the connection's thread, the others on a worker. */
 #include "http/server.h"
 
-static void write_status(vt_buf *out, const char *text) {
+/* With the index's state where there is an engine to tell it. */
+static void write_status(vt_buf *out, const char *text, vt_engine *e) {
     vt_json w;
     vt_json_init(&w, out);
     vt_json_open(&w, '{');
     vt_json_key(&w, "status");
     vt_json_str(&w, text);
+    if (e != NULL) {
+        vt_json_key(&w, "index");
+        vt_engine_index_write(e, &w);
+    }
     vt_json_close(&w, '}');
 }
 
 vt_status vt_route_live(vt_request *r, vt_engine *e, vt_err *err) {
-    write_status(&r->answer.body, "ok");
+    write_status(&r->answer.body, "ok", NULL);
     return VT_OK;
 }
 
@@ -29,7 +34,7 @@ vt_status vt_route_ready(vt_request *r, vt_engine *e, vt_err *err) {
                          e == NULL ? VT_CODE_STARTING : vt_status_code(VT_E_BUSY), err, r->id);
         return VT_OK;
     }
-    write_status(&r->answer.body, "ready");
+    write_status(&r->answer.body, "ready", e);
     return VT_OK;
 }
 

@@ -1,51 +1,66 @@
-/* Private to index: rows in 4 bits a dimension, by chunks, and estimates of their inner products
- * with a query. */
+/* Private to index: rows in 4 bits a dimension around a centre, and what a query asks of them. All
+ * vectors here are rotated ones. */
 #ifndef VT_INDEX_CODES_H
 #define VT_INDEX_CODES_H
 
-#include "index/rotation.h"
 #include "vec/vec.h"
 
-#define VT_CHUNK_ROWS 1024 /* slots that share a centre; VT_CODE_ROWS and 64 divide it */
+#define VT_CODED_DIM_MIN 64   /* below, errors are not as if random */
+#define VT_CODED_DIM_MAX 4096 /* above, working memory would not fit a stack */
 
-/* Makes codes. Holds working memory: one thread at a time. */
-typedef struct vt_coder vt_coder;
+/* The largest magnitude of x[n]. In eight chains, which the compiler makes vectors of; one it may
+ * not take apart. (fmaxf and lrintf are calls where somebody might look at errno.) */
+static inline float vt_largest(const float *x, size_t n) {
+    float most[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t j = 0; j < 8; j++) {
+            float size = x[i + j] < 0 ? -x[i + j] : x[i + j];
+            most[j] = size > most[j] ? size : most[j];
+        }
+    }
+    for (; i < n; i++) {
+        float size = x[i] < 0 ? -x[i] : x[i];
+        most[0] = size > most[0] ? size : most[0];
+    }
+    for (size_t j = 1; j < 8; j++) {
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    }
+    return most[0];
+}
 
-vt_status vt_coder_open(size_t dim, vt_coder **out, vt_err *err) VT_MUST_USE;
-void vt_coder_close(vt_coder *c);
-size_t vt_coder_bytes(const vt_coder *c);
+/* To the nearest whole number, halves away from 0. */
+static inline int vt_nearest(float x) {
+    return (int)(x + (x < 0 ? -0.5f : 0.5f));
+}
 
-typedef struct vt_chunk {
-    float *centre, *rotated;      /* [dim]: the mean of the rows when the chunk was made */
-    float squares;                /* of the centre's length */
-    uint8_t *codes;               /* VT_CHUNK_ROWS / VT_CODE_ROWS blocks of vt_vec_code_scores */
-    float *scale, *along, *error; /* [VT_CHUNK_ROWS] */
-} vt_chunk;
+/* What codes are made around. */
+typedef struct vt_centre {
+    const float *at; /* [dim] */
+    float squares;   /* of its length */
+} vt_centre;
 
-/* NULL when there is no memory. Made by vt_chunk_make before anything else. */
-vt_chunk *vt_chunk_open(const vt_coder *c) VT_MUST_USE;
-void vt_chunk_close(vt_chunk *chunk);
-size_t vt_chunk_bytes(const vt_coder *c);
-/* Centre and codes of the rows whose bits are set in live[VT_CHUNK_ROWS / 64]; at least one. */
-void vt_chunk_make(vt_coder *c, vt_chunk *chunk, const float *rows, const uint64_t *live);
-void vt_chunk_put(vt_coder *c, vt_chunk *chunk, size_t row, const float *v);
-/* True when the codes of the row are those of v. */
-bool vt_chunk_holds(vt_coder *c, const vt_chunk *chunk, size_t row, const float *v);
+/* One row's code. */
+typedef struct vt_code {
+    float scale, along, error;
+    uint8_t levels[VT_CODED_DIM_MAX]; /* 0..15, zeros from dim on */
+} vt_code;
 
-/* A query as codes are asked: rotated, in 8 bits a dimension. */
-typedef struct vt_code_ask {
-    const float *vector; /* not owned */
+void vt_code_make(const float *x, const vt_centre *centre, size_t dim, vt_code *out);
+
+/* A query: rotated, and in 8 bits a dimension. */
+typedef struct vt_ask {
+    float *vector;   /* [padded to VT_FINE_GROUP], zeros from dim on */
+    int8_t *numbers; /* [8 * words] */
     size_t dim;
-    int8_t *numbers;
-    vt_code_query query;
-} vt_code_ask;
+    vt_code_query query; /* without what depends on a centre */
+} vt_ask;
 
-vt_status vt_code_ask_init(const vt_coder *c, const float *vector, vt_code_ask *ask,
-                           vt_err *err) VT_MUST_USE;
-void vt_code_ask_release(vt_code_ask *ask);
-/* What the kernel needs to score this chunk's rows: `margin` standard errors above the estimate. */
-vt_code_query vt_code_ask_chunk(const vt_code_ask *ask, const vt_chunk *chunk, float margin);
-void vt_chunk_scores(const vt_chunk *chunk, const vt_code_query *q, size_t block,
-                     float out[VT_CODE_ROWS]);
+/* x[dim] is rotated already. */
+vt_status vt_ask_init(vt_ask *a, const float *x, size_t dim, vt_err *err) VT_MUST_USE;
+void vt_ask_release(vt_ask *a);
+/* What a kernel needs to score rows around this centre: `margin` standard errors above the
+ * estimate. */
+vt_code_query vt_ask_centre(const vt_ask *a, const vt_centre *centre, float margin);
 
 #endif

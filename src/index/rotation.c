@@ -102,3 +102,15 @@ void vt_rotation_apply(const vt_rotation *r, float *x) {
         transform(x + window_start(r, round), r->window);
     }
 }
+
+/* A round is signs, each with 1 / sqrt(window) where the transform applies, and then the transform,
+ * which undoes itself but for a factor of window: so the transform and then the signs undo it. */
+void vt_rotation_undo(const vt_rotation *r, float *x) {
+    for (size_t round = r->rounds; round-- > 0;) {
+        const float *signs = r->signs + round * r->dim;
+        transform(x + window_start(r, round), r->window);
+        for (size_t i = 0; i < r->dim; i++) {
+            x[i] *= signs[i];
+        }
+    }
+}

@@ -3,14 +3,16 @@
  * Keys are laid out as a panel whose columns are the rows of the sequence, values as panels whose
  * columns are the head's numbers; then a block of queries against the first gives scores, and the
  * block's weights against the second give its output. Both are made once a head: 50 rows of an
- * image are some 25 KB. Where the mask hides rows, their scores are computed and left out of the
- * softmax: a tile has its columns anyway.
+ * image are some 25 KB. Where the mask hides rows from all of a block, their panels are left out;
+ * where it hides them from some, their scores are computed and left out of the softmax: a tile has
+ * its columns anyway.
  *
  * Rejected: a tiled softmax (Dao et al. 2022; at 50 to 257 rows the scores of a block fit the L1
  * cache); bf16 (scores are exponents: their error is relative to the largest). */
 #include "vec/kernels.h"
 
-#define BLOCK 12 /* queries at a time: scores and sums stay in the L1 cache */
+#define BLOCK                                                                                      \
+    13 /* most queries at a time: the tile of AVX-512; scores and sums stay in the L1 cache */
 
 static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
@@ -54,26 +56,46 @@ bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) {
            vt_size_add(product, sides, floats);
 }
 
+static void lay_out_row(const vt_attention *a, const head *h, size_t r) {
+    const float *key = a->k + r * a->stride, *value = a->v + r * a->stride;
+    float *column = h->keys + r / VT_PANEL * h->depth * VT_PANEL + r % VT_PANEL;
+    for (size_t d = 0; d < a->dim; d++) {
+        column[d * VT_PANEL] = key[d];
+    }
+    for (size_t d = 0; d < a->dim; d += VT_PANEL) {
+        size_t n = a->dim - d < VT_PANEL ? a->dim - d : VT_PANEL;
+        memcpy(h->values + (d * h->seen) + r * VT_PANEL, value + d, n * sizeof *value);
+    }
+}
+
+/* Zeros, where no row or number is. */
+static void pad(const vt_attention *a, const head *h) {
+    const size_t line = VT_PANEL * sizeof(float), last = (h->columns - VT_PANEL) * h->depth;
+    for (size_t c = 0; a->dim < h->depth && c < h->columns; c += VT_PANEL) {
+        memset(h->keys + c * h->depth + a->dim * VT_PANEL, 0, (h->depth - a->dim) * line);
+    }
+    if (a->rows < h->columns) {
+        memset(h->keys + last, 0, h->depth * line);
+    }
+    for (size_t d = 0; d < h->width; d += VT_PANEL) {
+        const bool narrow = a->dim - d < VT_PANEL;
+        float *values = h->values + d * h->seen;
+        memset(narrow ? values : values + a->rows * VT_PANEL, 0,
+               (narrow ? h->seen : h->seen - a->rows) * line);
+    }
+}
+
 static void lay_out(const vt_attention *a, const head *h) {
-    memset(h->keys, 0, h->columns * h->depth * sizeof *h->keys);
-    memset(h->values, 0, h->seen * h->width * sizeof *h->values);
+    pad(a, h);
     for (size_t r = 0; r < a->rows; r++) {
-        const float *key = a->k + r * a->stride, *value = a->v + r * a->stride;
-        float *column = h->keys + r / VT_PANEL * h->depth * VT_PANEL + r % VT_PANEL;
-        for (size_t d = 0; d < a->dim; d++) {
-            column[d * VT_PANEL] = key[d];
-        }
-        for (size_t d = 0; d < a->dim; d += VT_PANEL) {
-            size_t n = a->dim - d < VT_PANEL ? a->dim - d : VT_PANEL;
-            memcpy(h->values + (d * h->seen) + r * VT_PANEL, value + d, n * sizeof *value);
-        }
+        lay_out_row(a, h, r);
     }
 }
 
 /* out[row][0..n) = x w, panel by panel. */
 typedef struct small_product {
     const float *x, *panels;
-    size_t rows, x_stride, groups;
+    size_t rows, x_stride, groups, panel_groups; /* panel_groups: from one panel to the next */
     float *out;
     size_t n, out_stride;
 } small_product;
@@ -85,7 +107,7 @@ static void multiply_block(const vt_kernels *k, const small_product *p) {
         vt_panel_product panel = {
             .sum = sums,
             .x = (const uint32_t *)p->x,
-            .w = (const uint32_t *)(p->panels + c * p->groups),
+            .w = (const uint32_t *)(p->panels + c * p->panel_groups),
             .x_stride = p->x_stride,
             .rows = p->rows,
             .groups = p->groups,
@@ -97,16 +119,37 @@ static void multiply_block(const vt_kernels *k, const small_product *p) {
     }
 }
 
+static void read_queries(const vt_attention *a, const head *h, size_t first, size_t rows) {
+    for (size_t r = 0; r < rows; r++) {
+        float *query = h->queries + r * h->depth;
+        memcpy(query, a->q + (first + r) * a->stride, a->dim * sizeof *query);
+        memset(query + a->dim, 0, (h->depth - a->dim) * sizeof *query);
+    }
+}
+
+/* Scores to weights; none for what a row does not see, up to what the block sees. */
+static void weigh(const vt_attention *a, const head *h, size_t first, size_t rows, size_t seen) {
+    for (size_t r = 0; r < rows; r++) {
+        float *weights = h->weights + r * h->columns;
+        const size_t own = a->causal ? first + r + 1 : a->rows;
+        vt_vec_kernels()->softmax(weights, own);
+        memset(weights + own, 0, (seen - own) * sizeof *weights);
+    }
+}
+
 static void attend_block(const vt_attention *a, const head *h, size_t first, size_t rows) {
     const vt_kernels *k = vt_vec_kernels();
+    const size_t sees = a->causal ? first + rows : a->rows; /* rows, of which the last sees all */
+    const size_t seen = round_up(sees, VT_GROUP_RUN);
     small_product scores = {
         .x = h->queries,
         .panels = h->keys,
         .rows = rows,
         .x_stride = h->depth,
         .groups = h->depth,
+        .panel_groups = h->depth,
         .out = h->weights,
-        .n = h->columns,
+        .n = round_up(sees, VT_PANEL),
         .out_stride = h->columns,
     };
     small_product output = {
@@ -114,30 +157,24 @@ static void attend_block(const vt_attention *a, const head *h, size_t first, siz
         .panels = h->values,
         .rows = rows,
         .x_stride = h->columns,
-        .groups = h->seen,
+        .groups = seen,
+        .panel_groups = h->seen,
         .out = a->out + (first - a->first) * a->out_stride,
         .n = a->dim,
         .out_stride = a->out_stride,
     };
-    for (size_t r = 0; r < rows; r++) {
-        float *query = h->queries + r * h->depth;
-        memcpy(query, a->q + (first + r) * a->stride, a->dim * sizeof *query);
-        memset(query + a->dim, 0, (h->depth - a->dim) * sizeof *query);
-    }
+    read_queries(a, h, first, rows);
     multiply_block(k, &scores);
-    for (size_t r = 0; r < rows; r++) {
-        float *weights = h->weights + r * h->columns;
-        size_t seen = a->causal ? first + r + 1 : a->rows;
-        k->softmax(weights, seen);
-        memset(weights + seen, 0, (h->columns - seen) * sizeof *weights);
-    }
+    weigh(a, h, first, rows, seen);
     multiply_block(k, &output);
 }
 
+/* Blocks of even size: the last one would be a tile of a row or two. */
 void vt_vec_attend(const vt_attention *a) {
     head h = cut_up(a->rows, a->dim, a->scratch);
     lay_out(a, &h);
-    for (size_t r = 0; r < a->count; r += BLOCK) {
-        attend_block(a, &h, a->first + r, a->count - r < BLOCK ? a->count - r : BLOCK);
+    for (size_t i = 0, blocks = (a->count + BLOCK - 1) / BLOCK; i < blocks; i++) {
+        size_t r = vt_part_start(a->count, blocks, i);
+        attend_block(a, &h, a->first + r, vt_part_start(a->count, blocks, i + 1) - r);
     }
 }

@@ -25,7 +25,6 @@
 /* Words between two rows of inputs are padded by this: it moves each row to another cache set,
  * where at a power of two all rows of a tile would compete for the same one. */
 #define VT_ROW_PADDING 16
-#define VT_LINE_WORDS  16 /* 64 bytes */
 
 /* sum[r][c] = the products of words x[r][g] and w[g][c], over g < groups, for r < rows and c <
  * VT_PANEL. Rows of sum and of w are VT_PANEL words apart and 64-byte aligned. What lies behind the
@@ -38,22 +37,6 @@ typedef struct vt_panel_product {
 } vt_panel_product;
 
 typedef void (*vt_multiply_fn)(const vt_panel_product *p);
-
-/* Weights are read once for a whole product, so the caches never have them; asking for the next
- * ones while these are computed made the layers of an image 1.5 times as fast. A line now and then:
- * asked for in bursts, lines wait for each other. Past the end of the weights it does no harm: a
- * prefetch never faults. */
-typedef struct vt_ahead {
-    const char *next;
-    size_t due; /* lines, in parts of VT_GROUP_RUN */
-} vt_ahead;
-
-static inline __attribute__((always_inline)) void vt_ask_ahead(vt_ahead *a, size_t lines) {
-    for (a->due += lines; a->due >= VT_GROUP_RUN; a->due -= VT_GROUP_RUN) {
-        __builtin_prefetch(a->next, 0, 2); /* for reading, into the L2 cache */
-        a->next += VT_LINE_WORDS * sizeof(uint32_t);
-    }
-}
 
 /* What stands behind the words of an int8 panel. */
 typedef struct vt_int8_columns {
@@ -72,7 +55,9 @@ static inline float vt_int8_inverse(float most) {
 /* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats. */
 typedef struct vt_finish {
     float *y;
-    const float *sum; /* rows VT_PANEL floats apart */
+    const float *sum;               /* rows VT_PANEL words apart */
+    const vt_int8_columns *columns; /* where sums are of int8, else NULL */
+    const float *row_scales;        /* likewise, [rows] */
     const float *bias, *residual;
     size_t rows, y_stride, residual_stride;
     vt_act act;
@@ -86,7 +71,9 @@ typedef struct vt_kernels {
     void (*dot_rows)(const float *q, const float *rows, size_t n_rows, size_t dim, float *out);
     void (*from_f16)(float *out, const uint16_t *in, size_t n);
     void (*from_bf16)(float *out, const uint16_t *in, size_t n);
-    void (*code_scores)(const vt_code_query *q, const vt_code_block *block, float *out);
+    float (*fine_dot)(const float *q, const uint8_t *row, size_t groups);
+    uint32_t (*code_scores)(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out);
     void (*softmax)(float *x, size_t n);
     void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */
 
@@ -95,8 +82,6 @@ typedef struct vt_kernels {
     void (*to_bf16)(void *to, const float *from, size_t n);
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the
                                                               * largest magnitude */
-    /* Sums of int8 to floats, VT_PANEL of them, where they lie. */
-    void (*from_int8)(void *sum, const vt_int8_columns *columns, float row_scale);
     void (*finish)(const vt_finish *f);
 } vt_kernels;
 

@@ -22,6 +22,7 @@
 /* Groups: 16 KB of weights, which stay in the L1 cache while many rows pass. */
 #define TILE_RUN   128
 #define FEW_ROWS   10
+#define LINE_WORDS 16 /* 64 bytes */
 
 /* Palette 1: the shapes of the eight registers (Intel SDM, LDTILECFG). */
 typedef struct tile_config {
@@ -42,6 +43,19 @@ static void configure(size_t rows) {
     __asm__ volatile("ldtilecfg %0" : : "m"(c));
 }
 
+/* Asks for weights a line now and then: in bursts, lines wait for each other. */
+typedef struct stream {
+    const char *next;
+    size_t due; /* lines, in parts of VT_GROUP_RUN */
+} stream;
+
+static inline __attribute__((always_inline)) void ask_ahead(stream *a, size_t lines) {
+    for (a->due += lines; a->due >= VT_GROUP_RUN; a->due -= VT_GROUP_RUN) {
+        __builtin_prefetch(a->next, 0, 2); /* for reading, into the L2 cache */
+        a->next += LINE_WORDS * sizeof(uint32_t);
+    }
+}
+
 /* One or two tiles of rows by a run of a panel. */
 typedef struct pair {
     const uint32_t *upper, *lower; /* inputs; lower may be NULL */
@@ -49,7 +63,7 @@ typedef struct pair {
     uint32_t *sum; /* rows of the upper tile, then those of the lower */
     size_t rows;   /* of a tile */
     bool fresh;    /* sums begin at 0 */
-    vt_ahead ahead;
+    stream ahead;
     size_t ahead_lines;
 } pair;
 
@@ -60,7 +74,7 @@ typedef struct pair {
         _tile_loadd(6, weights, STRIDE);                                                           \
         _tile_loadd(4, at->upper + (g), x_bytes);                                                  \
         MULTIPLY(0, 4, 6);                                                                         \
-        vt_ask_ahead(&at->ahead, VT_GROUP_RUN / 2 * at->ahead_lines);                              \
+        ask_ahead(&at->ahead, VT_GROUP_RUN / 2 * at->ahead_lines);                                 \
         _tile_loadd(7, weights + VT_PANEL / 2, STRIDE);                                            \
         MULTIPLY(1, 4, 7);                                                                         \
         if (at->lower) {                                                                           \
@@ -68,7 +82,7 @@ typedef struct pair {
             MULTIPLY(2, 5, 6);                                                                     \
             MULTIPLY(3, 5, 7);                                                                     \
         }                                                                                          \
-        vt_ask_ahead(&at->ahead, VT_GROUP_RUN / 2 * at->ahead_lines);                              \
+        ask_ahead(&at->ahead, VT_GROUP_RUN / 2 * at->ahead_lines);                                 \
     } while (0)
 
 static void load_sums(const pair *at) {
@@ -140,8 +154,8 @@ static void multiply_run(const vt_panel_product *p, const cut *c, size_t group, 
                          vt_precision precision) {
     const uint32_t *w = p->w + group * VT_PANEL;
     const uint32_t *behind = w + (c->pairs > 1 ? groups * VT_PANEL : AHEAD_ONCE);
-    const size_t lines = VT_PANEL * VT_GROUP_RUN / VT_LINE_WORDS / c->pairs;
-    const size_t share = groups / VT_GROUP_RUN * lines * VT_LINE_WORDS;
+    const size_t lines = VT_PANEL * VT_GROUP_RUN / LINE_WORDS / c->pairs;
+    const size_t share = groups / VT_GROUP_RUN * lines * LINE_WORDS;
     for (size_t i = 0; i < c->pairs; i++) {
         pair at = {
             .upper = tile_inputs(p, c, 2 * i, group),

@@ -41,6 +41,10 @@ static inline void vf_store_part(float *p, vf v, size_t n) {
     _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
+static inline vi vi_load_bytes(const uint8_t *p) {
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+}
+
 static inline vf vf_load_f16(const uint16_t *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
 }
@@ -55,6 +59,10 @@ static inline vf vf_max(vf a, vf b) {
 
 static inline vf vf_min(vf a, vf b) {
     return _mm256_min_ps(a, b);
+}
+
+static inline uint32_t vf_not_below(vf a, vf b) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ));
 }
 
 static inline float vf_sum(vf v) {

@@ -38,6 +38,13 @@ static inline void vf_store_part(float *p, vf v, size_t n) {
     memcpy(p, lanes, n * sizeof *p);
 }
 
+static inline vi vi_load_bytes(const uint8_t *p) {
+    uint32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return (vi)vmovl_u16(vget_low_u16(wide));
+}
+
 static inline vf vf_load_f16(const uint16_t *p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
@@ -53,6 +60,11 @@ static inline vf vf_max(vf a, vf b) {
 
 static inline vf vf_min(vf a, vf b) {
     return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+
+static inline uint32_t vf_not_below(vf a, vf b) {
+    const uint32x4_t bits = {1, 2, 4, 8};
+    return vaddvq_u32(vbicq_u32(bits, vcltq_f32(a, b)));
 }
 
 static inline float vf_sum(vf v) {

@@ -93,6 +93,19 @@ static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) 
     }
 }
 
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
+
+static float fine_dot(const float *q, const uint8_t *row, size_t groups) {
+    float sum = 0;
+    for (size_t g = 0; g < groups; g++, row += VT_FINE_GROUP_BYTES, q += VT_FINE_GROUP) {
+        for (size_t j = 0; j < VT_FINE_GROUP; j++) {
+            int both = row[VT_FINE_GROUP + j % 16], low = j < 16 ? both & 15 : both >> 4;
+            sum += q[j] * (float)((row[j] << 4 | low) - 2048);
+        }
+    }
+    return sum;
+}
+
 /* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 static int32_t code_sum(const vt_code_query *q, const uint8_t *codes, size_t row) {
@@ -107,11 +120,16 @@ static int32_t code_sum(const vt_code_query *q, const uint8_t *codes, size_t row
     return sum;
 }
 
-static void code_scores(const vt_code_query *q, const vt_code_block *b, float *out) {
+static uint32_t code_scores(const vt_code_query *q, const vt_code_block *b, float floor,
+                            float *out) {
+    uint32_t reached = 0;
     for (size_t r = 0; r < VT_CODE_ROWS; r++) {
         float product = (float)code_sum(q, b->codes, r) * q->step + q->offset;
         out[r] = b->scale[r] * product + q->centre * (1 + b->along[r]) + q->slack * b->error[r];
+        bool below = out[r] < floor;
+        reached |= (uint32_t)!below << r;
     }
+    return reached;
 }
 
 /* ---- matrix product --------------------------------------------------------------------- */
@@ -191,14 +209,6 @@ static void multiply_int8(const vt_panel_product *p) {
     }
 }
 
-static void from_int8(void *sum, const vt_int8_columns *columns, float row_scale) {
-    for (size_t c = 0; c < VT_PANEL; c++) {
-        int32_t whole = ((int32_t *)sum)[c] - columns->offset[c];
-        float value = (float)whole * (columns->scale[c] * row_scale);
-        memcpy((float *)sum + c, &value, sizeof value);
-    }
-}
-
 static float activate(float x, vt_act act) {
     switch (act) {
     case VT_ACT_QUICK_GELU:
@@ -211,10 +221,20 @@ static float activate(float x, vt_act act) {
     return x;
 }
 
+static float sum_value(const vt_finish *f, size_t r, size_t c) {
+    const float *sum = f->sum + r * VT_PANEL + c;
+    int32_t whole;
+    if (!f->columns) {
+        return *sum;
+    }
+    memcpy(&whole, sum, sizeof whole);
+    return (float)(whole - f->columns->offset[c]) * (f->columns->scale[c] * f->row_scales[r]);
+}
+
 static void finish(const vt_finish *f) {
     for (size_t r = 0; r < f->rows; r++) {
         for (size_t c = 0; c < VT_PANEL; c++) {
-            float v = activate(f->sum[r * VT_PANEL + c] + f->bias[c], f->act);
+            float v = activate(sum_value(f, r, c) + f->bias[c], f->act);
             f->y[r * f->y_stride + c] = v + f->residual[r * f->residual_stride + c];
         }
     }
@@ -226,6 +246,7 @@ const vt_kernels vt_kernels_scalar = {
     .dot_rows = dot_rows,
     .from_f16 = from_f16,
     .from_bf16 = from_bf16,
+    .fine_dot = fine_dot,
     .code_scores = code_scores,
     .softmax = softmax,
     .layer_norm = layer_norm,
@@ -234,6 +255,5 @@ const vt_kernels vt_kernels_scalar = {
                  [VT_PRECISION_INT8] = multiply_int8},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
-    .from_int8 = from_int8,
     .finish = finish,
 };

@@ -16,8 +16,8 @@
  * Threads: pieces of work are independent. Nothing is allocated in a product, so it cannot fail. */
 #include "vec/kernels.h"
 
-#define WORTH_A_THREAD 400000u /* words multiplied: some 10 us, well above a hand-over */
-#define STAGING_WORTH  20000u  /* floats made ready: likewise */
+#define WORTH_THREADS 200000u /* words multiplied: some 5 us, well above a hand-over */
+#define STAGING_WORTH 20000u  /* floats made ready: likewise */
 
 typedef struct product {
     const vt_kernels *k;
@@ -94,6 +94,7 @@ static void finish_narrow(const product *p, const piece *at, vt_finish f) {
     memcpy(bias, f.bias, width * sizeof *bias);
     for (size_t r = 0; r < at->rows; r++) {
         one.sum = f.sum + r * VT_PANEL;
+        one.row_scales = f.row_scales + r;
         memcpy(residual, f.residual + r * f.residual_stride, width * sizeof *residual);
         p->k->finish(&one);
         memcpy(f.y + r * f.y_stride, y, width * sizeof *y);
@@ -104,9 +105,12 @@ static void finish(const product *p, const piece *at, const piece_sums *sums) {
     static const float zeros[VT_PANEL];
     const vt_mat_mul_args *a = p->args;
     const size_t offset = at->row * a->y_stride + at->column;
+    const bool whole = p->w->precision == VT_PRECISION_INT8;
     const vt_finish f = {
         .y = a->y + offset,
         .sum = sums->of[0],
+        .columns = whole ? (const void *)(at->words + p->groups * VT_PANEL) : NULL,
+        .row_scales = p->row_scales + at->row,
         .bias = a->bias ? a->bias + at->column : zeros,
         .residual = a->residual ? a->residual + offset : zeros,
         .rows = at->rows,
@@ -132,12 +136,6 @@ static void multiply(const product *p, const piece *at) {
         .groups = p->groups,
     };
     p->k->multiply[p->w->precision](&panel);
-    if (p->w->precision == VT_PRECISION_INT8) {
-        const void *columns = at->words + p->groups * VT_PANEL;
-        for (size_t r = 0; r < at->rows; r++) {
-            p->k->from_int8(sums.of[r], columns, p->row_scales[at->row + r]);
-        }
-    }
     finish(p, at, &sums);
 }
 
@@ -178,8 +176,9 @@ void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool) {
         .n_groups = (args->rows + VT_GROUP_ROWS - 1) / VT_GROUP_ROWS,
     };
     p.row_scales = args->scratch + args->rows * p.x_stride;
-    vt_pool_for(pool, args->rows, 1 + STAGING_WORTH / w->n_in, ready_range, &p);
+    bool few = args->rows * w->n_in < STAGING_WORTH;
+    vt_pool_for(few ? NULL : pool, args->rows, 1, ready_range, &p);
     size_t rows = vt_part_start(args->rows, p.n_groups, 1);
-    size_t item = rows * p.groups * VT_PANEL;
-    vt_pool_for(pool, p.n_groups * panel_count(w), 1 + WORTH_A_THREAD / item, multiply_range, &p);
+    size_t items = p.n_groups * panel_count(w), words = items * rows * p.groups * VT_PANEL;
+    vt_pool_for(words < WORTH_THREADS ? NULL : pool, items, 1, multiply_range, &p);
 }

@@ -138,8 +138,13 @@ void vt_vec_from_bf16(float *out, const uint16_t *in, size_t n) {
     chosen->from_bf16(out, in, n);
 }
 
-void vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float *out) {
-    chosen->code_scores(q, block, out);
+float vt_vec_fine_dot(const float *q, const uint8_t *row, size_t groups) {
+    return chosen->fine_dot(q, row, groups);
+}
+
+uint32_t vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out) {
+    return chosen->code_scores(q, block, floor, out);
 }
 
 void vt_vec_softmax(float *x, size_t n) {

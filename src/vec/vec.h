@@ -132,12 +132,26 @@ typedef struct vt_attention {
 bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) VT_MUST_USE;
 void vt_vec_attend(const vt_attention *a);
 
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
+
+/* Numbers n in -2048..2047, by groups of VT_FINE_GROUP: first the upper 8 bits of n + 2048, a byte
+ * each, then the lower 4, byte j holding those of number j and, in its high half, of 16 + j. */
+#define VT_FINE_GROUP       32
+#define VT_FINE_GROUP_BYTES 48
+
+static inline size_t vt_fine_groups(size_t dim) {
+    return dim / VT_FINE_GROUP + (dim % VT_FINE_GROUP != 0);
+}
+
+/* The sum of q[i] times number i of the row; q has VT_FINE_GROUP * groups floats. */
+float vt_vec_fine_dot(const float *q, const uint8_t *row, size_t groups);
+
 /* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 /* Rows of numbers in 0..15, packed by blocks of VT_CODE_ROWS rows so that one lane of a vector is
  * one row and no sum crosses lanes. A block is [words][VT_CODE_ROWS] words of 4 bytes; byte j of
  * word w holds number 8w + j of its row in the low half and number 8w + 4 + j in the high. */
-#define VT_CODE_ROWS 32
+#define VT_CODE_ROWS 16
 
 static inline size_t vt_code_words(size_t dim) {
     return dim / 8 + (dim % 8 != 0);
@@ -156,8 +170,10 @@ typedef struct vt_code_block {
     const float *scale, *along, *error; /* [VT_CODE_ROWS] each */
 } vt_code_block;
 
-/* Scores of one block's rows, out[VT_CODE_ROWS]. */
-void vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float *out);
+/* Scores of one block's rows, out[VT_CODE_ROWS]; the bits returned tell which are not below `floor`
+ * (a NaN is not). */
+uint32_t vt_vec_code_scores(const vt_code_query *q, const vt_code_block *block, float floor,
+                            float *out);
 
 /* ---- top-k ------------------------------------------------------------------------------ */
 

@@ -36,6 +36,10 @@ static inline void vf_store_part(float *p, vf v, size_t n) {
     _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
 
+static inline vi vi_load_bytes(const uint8_t *p) {
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+}
+
 static inline vf vf_load_f16(const uint16_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
 }
@@ -50,6 +54,10 @@ static inline vf vf_max(vf a, vf b) {
 
 static inline vf vf_min(vf a, vf b) {
     return _mm512_min_ps(a, b);
+}
+
+static inline uint32_t vf_not_below(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
 }
 
 /* a / b to 1.5 units in the last place: the processor divides sixteen numbers in as many cycles,

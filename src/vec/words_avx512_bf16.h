@@ -12,6 +12,11 @@ static inline vf add_bf16(vf sum, vf x, vf w) {
     return sum;
 }
 
+static inline vf add_int8_at(vf sum, vi x, const void *w) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(x), "m"(*(const int32_t *)w));
+    return sum;
+}
+
 static inline vf add_int8(vf sum, vf x, vf w) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
     return sum;

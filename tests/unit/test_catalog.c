@@ -339,7 +339,7 @@ static void equal_scores_are_ordered_by_id(void **state) {
         put_ok(c, &p);
     }
     for (size_t k = 1; k <= 8; k++) {
-        assert_int_equal(vt_catalog_search(c, p.embedding, NULL, k, &hits, &n, &err), VT_OK);
+        assert_int_equal(search_all(c, p.embedding, NULL, k, &hits, &n, &err), VT_OK);
         assert_int_equal(n, k < 7 ? k : 7);
         for (size_t i = 0; i < n; i++) {
             assert_string_equal(hits[i].product.id, sorted[i]);
@@ -360,7 +360,7 @@ static void a_search_gives_whole_products(void **state) {
     for (unsigned i = 0; i < 50; i++)
         put_made(c, i, 0);
     product_make(&p, 17, 0);
-    assert_int_equal(vt_catalog_search(c, p.embedding, NULL, 5, &hits, &n, &err), VT_OK);
+    assert_int_equal(search_all(c, p.embedding, NULL, 5, &hits, &n, &err), VT_OK);
     assert_int_equal(n, 5);
     assert_same_product(&p, &hits[0].product, false);
     assert_null(hits[0].product.embedding);
@@ -377,14 +377,14 @@ static void a_bad_question_is_refused(void **state) {
     size_t n;
     vt_err err = {0};
     float v[DIM] = {1};
-    assert_int_equal(vt_catalog_search(c, v, NULL, 10, &hits, &n, &err), VT_OK);
+    assert_int_equal(search_all(c, v, NULL, 10, &hits, &n, &err), VT_OK);
     assert_int_equal(n, 0);
     vt_catalog_hits_release(hits, n);
-    assert_int_equal(vt_catalog_search(c, v, NULL, 0, &hits, &n, &err), VT_E_INVALID);
+    assert_int_equal(search_all(c, v, NULL, 0, &hits, &n, &err), VT_E_INVALID);
     v[1] = NAN;
-    assert_int_equal(vt_catalog_search(c, v, NULL, 10, &hits, &n, &err), VT_E_INVALID);
+    assert_int_equal(search_all(c, v, NULL, 10, &hits, &n, &err), VT_E_INVALID);
     v[0] = v[1] = 0;
-    assert_int_equal(vt_catalog_search(c, v, NULL, 10, &hits, &n, &err), VT_E_INVALID);
+    assert_int_equal(search_all(c, v, NULL, 10, &hits, &n, &err), VT_E_INVALID);
     assert_null(hits);
     vt_catalog_close(c);
 }

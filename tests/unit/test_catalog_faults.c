@@ -158,8 +158,7 @@ static void assert_state(vt_catalog *c, const unsigned *versions) {
             assert_int_equal(vt_catalog_get(c, want.id, &have, &err), VT_OK);
             assert_same_product(&want, &have, true);
             vt_product_release(&have);
-            assert_int_equal(vt_catalog_search(c, want.embedding, NULL, 1, &hits, &n_hits, &err),
-                             VT_OK);
+            assert_int_equal(search_all(c, want.embedding, NULL, 1, &hits, &n_hits, &err), VT_OK);
             assert_same_product(&want, &hits[0].product, false);
             vt_catalog_hits_release(hits, n_hits);
             live++;

@@ -81,7 +81,7 @@ static size_t count_found(vt_catalog *c, const vt_product *p) {
     vt_catalog_hit *hits;
     vt_err err = {0};
     size_t n, found = 0;
-    assert_int_equal(vt_catalog_search(c, p->embedding, NULL, 1000, &hits, &n, &err), VT_OK);
+    assert_int_equal(search_all(c, p->embedding, NULL, 1000, &hits, &n, &err), VT_OK);
     for (size_t i = 0; i < n; i++)
         found += strcmp(hits[i].product.id, p->id) == 0;
     vt_catalog_hits_release(hits, n);
@@ -128,9 +128,85 @@ static void a_product_without_memory_can_be_put_again(void **state) {
     folder_remove(dir);
 }
 
+/* Reads the filter with the first, second... allocation failing until there are no more. That of a
+ * pointer for errors may fail without harm. */
+static vt_filter *read_through_failures(const json_t *text, size_t *failures) {
+    for (int at = 1;; at++) {
+        vt_filter *f;
+        vt_err err = {0};
+        countdown = at;
+        vt_status s = vt_filter_from_json(text, "", &f, &err);
+        bool failed = countdown == 0;
+        countdown = 0;
+        assert_true((s == VT_OK) == (f != NULL) && (s == VT_OK || s == VT_E_NOMEM));
+        if (!failed)
+            return f;
+        *failures += s != VT_OK;
+        vt_filter_close(f);
+    }
+}
+
+static void select_through_failures(const vt_columns *c, const vt_filter *f, size_t *failures) {
+    vt_status s = VT_E_NOMEM;
+    for (int at = 1; s != VT_OK; at++) {
+        vt_bitset b;
+        vt_err err = {0};
+        vt_bitset_init(&b);
+        countdown = at;
+        s = vt_columns_select(c, f, &b, &err);
+        countdown = 0;
+        assert_true(s == VT_OK ? vt_bitset_count(&b) > 0 : s == VT_E_NOMEM);
+        *failures += s != VT_OK;
+        vt_bitset_release(&b);
+    }
+}
+
+static void add_category_through_failures(vt_filter *f, size_t *failures) {
+    vt_status s = VT_E_NOMEM;
+    vt_buf before, after;
+    vt_buf_init(&before, 10000);
+    vt_buf_init(&after, 10000);
+    vt_filter_write(f, &before);
+    for (int at = 1; s != VT_OK; at++) {
+        vt_err err = {0};
+        countdown = at;
+        s = vt_filter_add_category(f, "category 2", &err);
+        countdown = 0;
+        vt_buf_clear(&after);
+        vt_filter_write(f, &after);
+        assert_int_equal(strcmp(before.data, after.data) == 0, s == VT_E_NOMEM);
+        *failures += s != VT_OK;
+    }
+    vt_buf_release(&before);
+    vt_buf_release(&after);
+}
+
+static void filters_survive_every_allocation(void **state) {
+    json_t *text =
+        json_of("{\"category\":[\"category 2\",\"category 3\"],\"or\":[{\"price_min\":1},"
+                "{\"or\":[{\"attributes.colour\":[\"c1\",\"c2\"]},{\"not\":{\"ids\":\"x\"}}]}],"
+                "\"and\":[{\"category\":\"category 2\"},{\"not\":{\"price_max\":0}}]}");
+    size_t reading = 0, selecting = 0, adding = 0;
+    vt_columns c;
+    vt_filter *f = read_through_failures(text, &reading);
+    vt_columns_init(&c);
+    for (unsigned n = 0; n < 100; n++)
+        put_through_failures(&c, n, 0);
+    select_through_failures(&c, f, &selecting);
+    vt_filter_close(f);
+    json_object_del(text, "and");
+    f = read_through_failures(text, &reading);
+    add_category_through_failures(f, &adding);
+    vt_filter_close(f);
+    assert_true(reading > 20 && selecting > 4 && adding > 0);
+    vt_columns_release(&c);
+    json_decref(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_survive_every_allocation),
+        cmocka_unit_test(filters_survive_every_allocation),
         cmocka_unit_test(a_product_without_memory_can_be_put_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,17 +1,19 @@
-/* Many threads at once: writers change products of their own while searchers and readers look.
- * What a reader sees must be one version of a product, whole, with the score of that version's
- * vector, and as many hits as asked for. Meant to be run under ThreadSanitizer too. */
+/* Many threads at once: writers change products of their own while searchers and readers look and
+ * a keeper makes cells and learns. What a reader sees must be one version of a product, whole, with
+ * the score of that version's vector, and as many hits as asked for. Then the same on memory alone,
+ * where changes come so fast that cells are made anew several times: none of them may be lost.
+ * Meant to be run under ThreadSanitizer too. */
+#define VT_TEST_DIM 64
 #include "catalog_support.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include "catalog/memory.h"
 
-enum { STEADY = 30, OWN = 20, WRITERS = 3, READERS = 3, CHANGES = 300 };
+enum { STEADY = 20000, OWN = 20, WRITERS = 3, READERS = 3, CHANGES = 300, LESSONS = 32 };
 
 typedef struct shared {
     vt_catalog *c;
     _Atomic bool over;
-    _Atomic size_t searches;
+    _Atomic size_t searches, learnt;
     _Atomic size_t faults; /* cmocka's asserts may only fail in the main thread */
     _Atomic unsigned versions[WRITERS * OWN];
 } shared;
@@ -90,13 +92,13 @@ static bool is_whole(const vt_product *p, const float *query, float score) {
 static void search_once(shared *s, uint64_t *state) {
     float v[DIM];
     vt_catalog_hit *hits;
-    size_t n, k = 1 + below(state, STEADY);
+    size_t n, k = 1 + below(state, 30);
     vt_err err;
     vt_filter *f =
         below(state, 2) ? filter_of("{\"category\":[\"category 1\",\"category 2\"]}") : NULL;
     random_vector(state, v, DIM);
-    expect(s, vt_catalog_search(s->c, v, f, k, &hits, &n, &err) == VT_OK);
-    expect(s, f ? n >= (k < 12 ? k : 12) : n == k); /* 12 of the steady ones match */
+    expect(s, search_all(s->c, v, f, k, &hits, &n, &err) == VT_OK);
+    expect(s, n == k); /* so many of the steady ones match */
     for (size_t i = 0; i < n; i++) {
         expect(s, is_whole(&hits[i].product, v, hits[i].score));
         expect(s, vt_filter_matches(f, &hits[i].product));
@@ -137,7 +139,50 @@ static void *read_things(void *arg) {
     return NULL;
 }
 
-/* ---- test ------------------------------------------------------------------------------- */
+/* ---- keeper ----------------------------------------------------------------------------- */
+
+static void make_lessons(uint64_t *state, float lessons[LESSONS * DIM]) {
+    for (size_t i = 0; i < LESSONS; i++)
+        random_vector(state, lessons + i * DIM, DIM);
+}
+
+static void *keep_things(void *arg) {
+    worker *w = arg;
+    shared *s = w->s;
+    float lessons[LESSONS * DIM];
+    uint64_t state = 55;
+    make_lessons(&state, lessons);
+    while (!s->over || s->learnt == 0) {
+        bool done;
+        vt_err err;
+        expect(s, vt_catalog_rebuild(s->c, NULL, NULL, &done, &err) == VT_OK);
+        expect(s, vt_catalog_learn(s->c, VT_QUERY_TEXT, lessons, LESSONS, NULL, NULL, &done,
+                                   &err) == VT_OK);
+        s->learnt += done;
+        expect(s, vt_catalog_fraction(s->c, VT_QUERY_TEXT, VT_RECALL_DEFAULT) > 0);
+        vt_catalog_spend_more(s->c, VT_QUERY_TEXT, 1.1f);
+    }
+    return NULL;
+}
+
+/* ---- a catalogue ------------------------------------------------------------------------ */
+
+static void put_steady(vt_catalog *c) {
+    enum { BATCH = 200 };
+    static vt_product p[BATCH];
+    static vt_status statuses[BATCH];
+    static vt_put_result results[BATCH];
+    static vt_err errs[BATCH];
+    for (unsigned n = 0; n < STEADY; n += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++)
+            product_make(&p[i], n + i, 0);
+        vt_catalog_put_many(c, p, BATCH, statuses, results, errs);
+        for (unsigned i = 0; i < BATCH; i++) {
+            assert_int_equal(statuses[i], VT_OK);
+            vt_product_release(&p[i]);
+        }
+    }
+}
 
 static void assert_last_versions(shared *s) {
     for (unsigned n = 0; n < WRITERS * OWN; n++) {
@@ -156,12 +201,12 @@ static void assert_last_versions(shared *s) {
 
 static void everyone_sees_whole_products(void **unused) {
     static shared s;
-    worker writers[WRITERS], readers[READERS];
+    worker writers[WRITERS], readers[READERS], keeper = {.s = &s};
     char *dir = folder_make();
     vt_catalog_stats stats;
     s.c = catalog_open(dir);
-    for (unsigned n = 0; n < STEADY; n++)
-        put_made(s.c, n, 0);
+    put_steady(s.c);
+    assert_int_equal(pthread_create(&keeper.thread, NULL, keep_things, &keeper), 0);
     for (unsigned i = 0; i < READERS; i++) {
         readers[i] = (worker){.s = &s, .number = i};
         assert_int_equal(pthread_create(&readers[i].thread, NULL, read_things, &readers[i]), 0);
@@ -175,11 +220,13 @@ static void everyone_sees_whole_products(void **unused) {
     s.over = true;
     for (unsigned i = 0; i < READERS; i++)
         pthread_join(readers[i].thread, NULL);
+    pthread_join(keeper.thread, NULL);
     assert_int_equal(s.faults, 0);
     assert_true(s.searches > READERS);
     assert_last_versions(&s);
     vt_catalog_describe(s.c, &stats);
     assert_true(stats.commits <= stats.rows_written);
+    assert_true(stats.cells > 0);
     vt_catalog_close(s.c);
     assert_sound(dir);
     s.c = catalog_open(dir);
@@ -188,7 +235,146 @@ static void everyone_sees_whole_products(void **unused) {
     folder_remove(dir);
 }
 
+/* ---- memory alone ----------------------------------------------------------------------- */
+
+enum { HEAVY = 20000, GROUP = 64, REBUILDS = 3, GONE_EVERY = 10 };
+
+typedef struct heavy {
+    vt_memory *m;
+    shared s;                 /* its over, faults and searches */
+    unsigned versions[HEAVY]; /* the writer's; GONE_EVERY divides it: deleted */
+} heavy;
+
+/* One group of changes as the catalogue's writer hands it over. */
+static void apply_group(heavy *h, uint64_t *state, unsigned *version, uint64_t *seq) {
+    vt_product p[GROUP];
+    vt_write all[GROUP], *writes[GROUP];
+    vt_err errs[GROUP];
+    size_t n = 1 + below(state, GROUP);
+    for (size_t i = 0; i < n; i++) {
+        unsigned at = (unsigned)below(state, HEAVY);
+        bool was = h->versions[at] % GONE_EVERY != 0;
+        h->versions[at] = ++*version;
+        product_make(&p[i], at, *version);
+        p[i].seq = ++*seq;
+        all[i] = (vt_write){.id = p[i].id, .err = &errs[i], .row = at + 1, .seq = *seq};
+        all[i].product = *version % GONE_EVERY ? &p[i] : NULL;
+        all[i].changed = all[i].product || was;
+        writes[i] = &all[i];
+    }
+    vt_memory_apply(h->m, writes, n, *seq);
+    for (size_t i = 0; i < n; i++) {
+        expect(&h->s, all[i].status == VT_OK);
+        vt_product_release(&p[i]);
+    }
+    expect(&h->s, vt_memory_generation(h->m) == *seq);
+}
+
+static void *change_heavily(void *arg) {
+    heavy *h = arg;
+    uint64_t state = 3, seq = HEAVY;
+    unsigned version = 1;
+    while (!h->s.over)
+        apply_group(h, &state, &version, &seq);
+    return NULL;
+}
+
+static void *search_heavily(void *arg) {
+    heavy *h = arg;
+    uint64_t state = 17;
+    float v[DIM];
+    const vt_catalog_query q = {.vector = v, .k = 20, .kind = VT_QUERY_TEXT};
+    while (!h->s.over) {
+        vt_found *found;
+        vt_plan plan;
+        vt_err err;
+        size_t n;
+        random_vector(&state, v, DIM);
+        expect(&h->s, vt_memory_search(h->m, &q, 8, &found, &n, &plan, &err) == VT_OK);
+        expect(&h->s, n == q.k + 8);
+        for (size_t i = 0; i < n; i++)
+            expect(&h->s, found[i].seq <= vt_memory_generation(h->m));
+        free(found);
+        h->s.searches++;
+    }
+    return NULL;
+}
+
+static void keep_up(heavy *h, const float *lessons) {
+    static const vt_query_kind kinds[] = {VT_QUERY_TEXT, VT_QUERY_IMAGE};
+    size_t rebuilds = 0;
+    while (rebuilds < REBUILDS) {
+        bool done;
+        vt_err err = {0};
+        if (vt_memory_rebuild(h->m, NULL, NULL, &done, &err) != VT_OK)
+            fail_msg("%s", err.text);
+        rebuilds += done;
+        for (size_t i = 0; i < 2 && done; i++) {
+            const vt_lessons from = {
+                .kind = kinds[i], .queries = i == 0 ? lessons : NULL, .n = LESSONS};
+            if (vt_memory_learn(h->m, &from, NULL, NULL, &done, &err) != VT_OK)
+                fail_msg("%s", err.text);
+            assert_true(done);
+        }
+    }
+}
+
+/* Every product is there in its last version, or gone. */
+static void assert_nothing_lost(const heavy *h) {
+    vt_err err = {0};
+    if (vt_memory_check(h->m, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    for (unsigned n = 0; n < HEAVY; n++) {
+        vt_product want;
+        uint32_t slot;
+        float v[DIM];
+        bool gone = h->versions[n] % GONE_EVERY == 0;
+        product_make(&want, n, h->versions[n]);
+        assert_int_equal(vt_columns_find(&h->m->columns, want.id, &slot), !gone);
+        if (!gone) {
+            assert_true(vt_index_get(h->m->index, slot, v));
+            assert_true(is_near(v, want.embedding));
+        }
+        vt_product_release(&want);
+    }
+}
+
+static void fill_heavy(heavy *h) {
+    vt_err err = {0};
+    assert_int_equal(vt_memory_open(DIM, NULL, &h->m, &err), VT_OK);
+    for (unsigned n = 0; n < HEAVY; n++) {
+        vt_product p;
+        product_make(&p, n, h->versions[n] = 1);
+        p.seq = n + 1;
+        assert_int_equal(vt_memory_load(h->m, n + 1, &p, &err), VT_OK);
+        vt_product_release(&p);
+    }
+    vt_memory_start(h->m, HEAVY);
+}
+
+static void no_change_is_lost_while_cells_are_made(void **unused) {
+    static heavy h;
+    pthread_t writer, searcher;
+    float lessons[LESSONS * DIM];
+    uint64_t state = 21;
+    make_lessons(&state, lessons);
+    fill_heavy(&h);
+    assert_int_equal(pthread_create(&writer, NULL, change_heavily, &h), 0);
+    assert_int_equal(pthread_create(&searcher, NULL, search_heavily, &h), 0);
+    keep_up(&h, lessons);
+    h.s.over = true;
+    pthread_join(writer, NULL);
+    pthread_join(searcher, NULL);
+    assert_int_equal(h.s.faults, 0);
+    assert_true(h.s.searches > 0);
+    assert_nothing_lost(&h);
+    vt_memory_close(h.m);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(everyone_sees_whole_products)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everyone_sees_whole_products),
+        cmocka_unit_test(no_change_is_lost_while_cells_are_made),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

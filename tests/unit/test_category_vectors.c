@@ -72,7 +72,7 @@ static void assert_means(vt_catalog *c) {
         assert_string_equal(v.names[k - 1], name);
         assert_int_equal(v.products[k - 1], expected_mean(k, mean));
         for (size_t d = 0; d < DIM; d++)
-            assert_float_equal(v.means[(k - 1) * DIM + d], mean[d], 1e-6);
+            assert_float_equal(v.means[(k - 1) * DIM + d], mean[d], 1e-3);
     }
     vt_category_vectors_release(&v);
 }
@@ -109,7 +109,7 @@ static unsigned product_of(const float *sample, uint32_t category) {
     for (unsigned n = category + 1; n < PRODUCTS; n += 5) {
         vt_product p;
         product_make(&p, n, n % 2 == 0);
-        bool same = !is_deleted(n) && memcmp(sample, p.embedding, DIM * sizeof *sample) == 0;
+        bool same = !is_deleted(n) && is_near(sample, p.embedding);
         vt_product_release(&p);
         if (same)
             return n;
@@ -145,11 +145,17 @@ static void samples_are_products_in_their_share(void **state) {
 }
 
 static void a_filter_gets_a_category(void **state) {
-    static const char *const bare[] = {"{}", "{\"price_max\":40,\"attributes.colour\":\"c1\"}"};
+    static const char *const bare[] = {
+        "{}", "{\"price_max\":40,\"attributes.colour\":\"c1\"}",
+        "{\"or\":[{\"price_max\":40},{\"category\":\"category 1\"}]}",
+        "{\"and\":[{\"category\":\"category 1\"}]}", "{\"category\":[\"category 2\"]}"};
     static const char *const full[] = {
         "{\"category\":\"category 2\"}",
-        "{\"category\":\"category 2\",\"price_max\":40,\"attributes.colour\":\"c1\"}"};
-    for (size_t i = 0; i < 2; i++) {
+        "{\"category\":\"category 2\",\"price_max\":40,\"attributes.colour\":\"c1\"}",
+        "{\"category\":\"category 2\",\"or\":[{\"price_max\":40},{\"category\":\"category 1\"}]}",
+        "{\"and\":[{\"category\":\"category 1\"},{\"category\":\"category 2\"}]}",
+        "{\"category\":\"category 2\"}"};
+    for (size_t i = 0; i < sizeof bare / sizeof bare[0]; i++) {
         vt_filter *have = filter_of(bare[i]), *want = filter_of(full[i]);
         vt_buf a, b;
         vt_err err;

@@ -1,33 +1,20 @@
-/* Rotation and codes: against what the paper says, computed again in double, for every instruction
- * set; and the error that a code promises against the one it makes. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* What an index is made of: the rotation, rows of 12 bits, codes of 4 bits and their cells, each
+ * against what its file says, computed again in double, for every instruction set; and the error
+ * that a code promises against the one it makes. */
+#include "index_support.h"
 
-#include <cmocka.h>
-
-#include "index/codes.h"
+#include "index/room.h"
 
 #define MOST_DIM 768
+#define ROWS     200
 
 static const size_t dims[] = {64, 65, 100, 512, 768};
 #define N_DIMS (sizeof dims / sizeof *dims)
 
-static uint64_t state = 1;
-
-static double random_double(void) {
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (double)((int64_t)(state * 0x2545F4914F6CDD1Du) >> 11) * 0x1p-52;
-}
-
 /* Unit vectors with a common direction, and one coordinate that outweighs the others. */
-static void random_unit(float *v, size_t dim) {
+static void uneven_unit(float *v, size_t dim) {
     for (size_t i = 0; i < dim; i++) {
-        v[i] = (float)(random_double() + (i % 3 == 0));
+        v[i] = random_float() + (i % 3 == 0);
     }
     v[7] = 10;
     assert_true(vt_vec_normalize(v, dim) > 0);
@@ -45,19 +32,23 @@ static double dot(const float *a, const float *b, size_t n) {
 
 static void test_rotation_keeps_products(void **unused) {
     (void)unused;
-    for (size_t d = 0; d < N_DIMS; d++) {
-        float a[MOST_DIM], b[MOST_DIM];
-        size_t dim = dims[d];
+    for (size_t dim = 1; dim <= MOST_DIM; dim += dim < 70 ? 1 : 87) {
+        float a[MOST_DIM + 8], b[MOST_DIM + 8], back[MOST_DIM + 8];
         vt_rotation *r;
         vt_err err;
-        assert_int_equal(vt_rotation_open(dim, &r, &err), VT_OK);
+        ok(vt_rotation_open(dim, &r, &err), &err);
         random_unit(a, dim);
         random_unit(b, dim);
         double before = dot(a, b, dim);
+        memcpy(back, a, dim * sizeof *a);
         vt_rotation_apply(r, a);
         vt_rotation_apply(r, b);
         assert_true(fabs(dot(a, b, dim) - before) < 1e-5);
         assert_true(fabs(dot(a, a, dim) - 1) < 1e-5);
+        vt_rotation_undo(r, a);
+        for (size_t i = 0; i < dim; i++) {
+            assert_float_equal(a[i], back[i], 1e-5);
+        }
         vt_rotation_close(r);
     }
 }
@@ -66,123 +57,173 @@ static void test_rotation_keeps_products(void **unused) {
 static void test_rotation_spreads(void **unused) {
     (void)unused;
     for (size_t d = 0; d < N_DIMS; d++) {
+        vt_rotation *r;
+        vt_err err;
+        ok(vt_rotation_open(dims[d], &r, &err), &err);
         for (size_t axis = 0; axis < dims[d]; axis += 7) {
             float v[MOST_DIM] = {0};
-            vt_rotation *r;
-            vt_err err;
-            assert_int_equal(vt_rotation_open(dims[d], &r, &err), VT_OK);
             v[axis] = 1;
             vt_rotation_apply(r, v);
             for (size_t i = 0; i < dims[d]; i++) {
                 assert_true(fabs((double)v[i]) < 8 / sqrt((double)dims[d]));
             }
-            vt_rotation_close(r);
         }
+        vt_rotation_close(r);
+    }
+}
+
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
+
+/* Each number is within half a step, 2047 of them to the largest; what is read is what was said. */
+static void test_fine_rows(void **unused) {
+    (void)unused;
+    for (size_t dim = 1; dim <= MOST_DIM; dim += dim < 70 ? 1 : 87) {
+        float x[MOST_DIM + 32], got[MOST_DIM + 32], most = 0;
+        vt_fine f;
+        vt_err err;
+        vt_fine_init(&f, dim);
+        ok(vt_fine_reserve(&f, 3, &err), &err);
+        uint8_t *row = vt_alloc(f.row_bytes, 1);
+        assert_non_null(row);
+        for (size_t i = 0; i < dim; i++) {
+            x[i] = random_normal();
+            most = fmaxf(most, fabsf(x[i]));
+        }
+        float step = vt_fine_encode(&f, x, row);
+        assert_float_equal(step, most / 2047, 1e-6 * (double)most);
+        vt_fine_set(&f, 3, row, step);
+        vt_fine_read(&f, 3, got);
+        for (size_t i = 0; i < f.groups * VT_FINE_GROUP; i++) {
+            float want = i < dim ? x[i] : 0;
+            assert_true(fabsf(got[i] - want) <= step * 0.5001f);
+            assert_true(got[i] == step * (float)vt_fine_number(vt_fine_row(&f, 3), i));
+        }
+        memset(x + dim, 0, (f.groups * VT_FINE_GROUP - dim) * sizeof *x);
+        assert_true(fabs((double)vt_fine_score(&f, x, 3) - dot(x, got, dim)) <
+                    1e-5 * dot(x, x, dim));
+        memset(x, 0, sizeof x);
+        assert_true(vt_fine_encode(&f, x, row) == 0);
+        free(row);
+        vt_fine_release(&f);
+    }
+}
+
+/* Rows never move, whatever is put after them. */
+static void test_fine_blocks(void **unused) {
+    (void)unused;
+    static const size_t widths[] = {1, 64, 512, 4096, 65536};
+    for (size_t d = 0; d < sizeof widths / sizeof *widths; d++) {
+        vt_fine f;
+        vt_err err;
+        vt_fine_init(&f, widths[d]);
+        assert_true(f.block_rows >= 1 && (f.block_rows & (f.block_rows - 1)) == 0);
+        assert_true(vt_fine_block_bytes(&f) % 64 == 0);
+        ok(vt_fine_reserve(&f, 0, &err), &err);
+        const uint8_t *first = vt_fine_row(&f, 0);
+        ok(vt_fine_reserve(&f, 5 * f.block_rows, &err), &err);
+        assert_int_equal(f.n_blocks, 6);
+        assert_ptr_equal(first, vt_fine_row(&f, 0));
+        assert_true(vt_fine_bytes(&f) >= 6 * f.block_rows * f.row_bytes);
+        vt_fine_release(&f);
     }
 }
 
 /* ---- codes ------------------------------------------------------------------------------ */
 
-typedef struct shelf {
+typedef struct shelf_of_codes {
     size_t dim;
-    vt_coder *coder;
-    vt_chunk *chunk;
-    vt_rotation *rotation;
-    float *rows; /* [VT_CHUNK_ROWS][dim] */
-    uint64_t live[VT_CHUNK_ROWS / 64];
-} shelf;
+    float *rows, *mean; /* [ROWS][dim], rotated */
+    vt_cell cell;
+} shelf_of_codes;
 
-static void shelf_open(shelf *s, size_t dim) {
+static void codes_open(shelf_of_codes *s, size_t dim) {
+    vt_rotation *r;
     vt_err err;
-    s->dim = dim;
-    s->rows = calloc(VT_CHUNK_ROWS * dim, sizeof *s->rows);
-    assert_non_null(s->rows);
-    assert_int_equal(vt_coder_open(dim, &s->coder, &err), VT_OK);
-    assert_int_equal(vt_rotation_open(dim, &s->rotation, &err), VT_OK);
-    s->chunk = vt_chunk_open(s->coder);
-    assert_non_null(s->chunk);
-    for (size_t r = 0; r < VT_CHUNK_ROWS; r++) {
-        bool live = r % 5 != 3; /* holes, whose rows are zeros */
-        s->live[r / 64] = (s->live[r / 64] & ~((uint64_t)1 << r % 64)) | (uint64_t)live << r % 64;
-        if (live) {
-            random_unit(s->rows + r * dim, dim);
+    *s = (shelf_of_codes){.dim = dim};
+    s->rows = vt_alloc(ROWS * dim, sizeof *s->rows);
+    s->mean = vt_alloc(dim, sizeof *s->mean);
+    assert_true(s->rows && s->mean);
+    ok(vt_rotation_open(dim, &r, &err), &err);
+    for (size_t i = 0; i < ROWS; i++) {
+        uneven_unit(s->rows + i * dim, dim);
+        vt_rotation_apply(r, s->rows + i * dim);
+        for (size_t j = 0; j < dim; j++) {
+            s->mean[j] += s->rows[i * dim + j] / ROWS;
         }
     }
-    vt_chunk_make(s->coder, s->chunk, s->rows, s->live);
+    vt_rotation_close(r);
+    s->cell.centre = (vt_centre){s->mean, vt_vec_dot(s->mean, s->mean, dim)};
 }
 
-static void shelf_close(shelf *s) {
-    vt_chunk_close(s->chunk);
-    vt_coder_close(s->coder);
-    vt_rotation_close(s->rotation);
+static void codes_put(shelf_of_codes *s, uint32_t slot) {
+    vt_code code;
+    vt_err err;
+    vt_code_make(s->rows + slot * s->dim, &s->cell.centre, s->dim, &code);
+    ok(vt_cell_reserve(&s->cell, s->dim, s->cell.n + 1, &err), &err);
+    vt_cell_write(&s->cell, s->dim, s->cell.n++, slot, &code);
+}
+
+static void codes_fill(shelf_of_codes *s) {
+    for (uint32_t slot = 0; slot < ROWS; slot++) {
+        codes_put(s, slot);
+    }
+}
+
+static void codes_close(shelf_of_codes *s) {
+    vt_cell_release(&s->cell);
     free(s->rows);
-}
-
-static bool is_live(const shelf *s, size_t row) {
-    return s->live[row / 64] >> row % 64 & 1;
+    free(s->mean);
 }
 
 /* The estimate and its error as codes.c states them, from the row itself. */
-static double estimate_again(const shelf *s, size_t row, const float *q, double *error) {
+static double estimate_again(const shelf_of_codes *s, size_t row, const float *q, double *error) {
     const size_t dim = s->dim;
-    float centre[MOST_DIM], x[MOST_DIM], turned[MOST_DIM];
+    float x[MOST_DIM];
     double grid[MOST_DIM], xu = 0, uu = 0, qu = 0, cr = 0, rr = 0, most = 0;
     for (size_t i = 0; i < dim; i++) {
-        double sum = 0, n = 0;
-        for (size_t r = 0; r < VT_CHUNK_ROWS; r++) {
-            sum += is_live(s, r) ? (double)s->rows[r * dim + i] : 0;
-            n += is_live(s, r);
-        }
-        centre[i] = (float)(sum / n);
-        x[i] = s->rows[row * dim + i] - centre[i];
+        x[i] = s->rows[row * dim + i] - s->mean[i];
     }
-    double cc = dot(centre, centre, dim), qc = dot(q, centre, dim);
+    double cc = dot(s->mean, s->mean, dim), qc = dot(q, s->mean, dim);
     double step = 0.3352 * sqrt(dot(x, x, dim) / (double)dim);
-    memcpy(turned, q, dim * sizeof *q);
-    vt_rotation_apply(s->rotation, turned);
-    vt_rotation_apply(s->rotation, x);
-    vt_rotation_apply(s->rotation, centre);
     for (size_t i = 0; i < dim; i++) {
         grid[i] = fmin(7.5, fmax(-7.5, floor((double)x[i] / step) + 0.5));
         xu += (double)x[i] * grid[i];
         uu += grid[i] * grid[i];
-        most = fmax(most, fabs((double)turned[i]));
+        most = fmax(most, fabs((double)q[i]));
     }
     for (size_t i = 0; i < dim; i++) {
         double r = (double)x[i] - xu / uu * grid[i];
-        qu += rint((double)turned[i] / most * 127) * most / 127 * grid[i];
-        cr += (double)centre[i] * r;
+        qu += rint((double)q[i] / most * 127) * most / 127 * grid[i];
+        cr += (double)s->mean[i] * r;
         rr += r * r;
     }
     *error = sqrt((rr - cr * cr / cc) / (double)dim * (1 - qc * qc / cc));
     return qc + xu / uu * qu + cr / cc * qc;
 }
 
-static void scores_of(const shelf *s, const float *q, float margin, float *scores) {
-    vt_code_ask ask;
+/* scores[ROWS rounded up]. */
+static void scores_of(const shelf_of_codes *s, const float *q, float margin, float *scores) {
+    vt_ask ask;
     vt_err err;
-    assert_int_equal(vt_code_ask_init(s->coder, q, &ask, &err), VT_OK);
-    vt_code_query query = vt_code_ask_chunk(&ask, s->chunk, margin);
-    for (size_t b = 0; b < VT_CHUNK_ROWS / VT_CODE_ROWS; b++) {
-        vt_chunk_scores(s->chunk, &query, b, scores + b * VT_CODE_ROWS);
+    ok(vt_ask_init(&ask, q, s->dim, &err), &err);
+    vt_code_query query = vt_ask_centre(&ask, &s->cell.centre, margin);
+    for (size_t row = 0; row < s->cell.n; row += VT_CODE_ROWS) {
+        vt_cell_scores(&s->cell, &query, row, 0, scores + row);
     }
-    vt_code_ask_release(&ask);
+    vt_ask_release(&ask);
 }
 
 /* A number that lies on the border of two levels may be rounded either way: one step of one
  * coordinate, hence not to the last bit. */
-static void check_estimates(const shelf *s) {
-    float q[MOST_DIM], plain[VT_CHUNK_ROWS], above[VT_CHUNK_ROWS];
-    random_unit(q, s->dim);
+static void check_estimates(const shelf_of_codes *s) {
+    float q[MOST_DIM], plain[ROWS + VT_CODE_ROWS], above[ROWS + VT_CODE_ROWS];
+    uneven_unit(q, s->dim);
     scores_of(s, q, 0, plain);
     scores_of(s, q, 2, above);
-    for (size_t r = 0; r < VT_CHUNK_ROWS; r += 37) {
-        double error, want;
-        if (is_live(s, r)) {
-            want = estimate_again(s, r, q, &error);
-            assert_true(fabs((double)plain[r] - want) < error / 5 + 1e-6);
-            assert_true(fabs((double)(above[r] - plain[r]) - 2 * error) < error / 20);
-        }
+    for (size_t r = 0; r < ROWS; r += 7) {
+        double error, want = estimate_again(s, r, q, &error);
+        assert_true(fabs((double)plain[r] - want) < error / 5 + 1e-6);
+        assert_true(fabs((double)(above[r] - plain[r]) - 2 * error) < error / 20);
     }
 }
 
@@ -190,89 +231,112 @@ static void test_estimates(void **unused) {
     (void)unused;
     vt_err err;
     for (const char *const *isa = vt_vec_isas(); *isa; isa++) {
-        assert_int_equal(vt_vec_init(*isa, &err), VT_OK);
+        ok(vt_vec_init(*isa, &err), &err);
         for (size_t d = 0; d < N_DIMS; d++) {
-            shelf s = {0};
-            shelf_open(&s, dims[d]);
+            shelf_of_codes s;
+            codes_open(&s, dims[d]);
+            codes_fill(&s);
             check_estimates(&s);
-            shelf_close(&s);
+            codes_close(&s);
         }
     }
-    assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
+    ok(vt_vec_init(NULL, &err), &err);
 }
 
 /* Errors have mean 0 and the deviation that the codes state. */
 static void test_error_is_as_stated(void **unused) {
     (void)unused;
-    shelf s = {0};
-    double sum = 0, squares = 0, n = 0;
-    shelf_open(&s, 512);
-    for (size_t i = 0; i < 20; i++) {
-        float q[MOST_DIM], plain[VT_CHUNK_ROWS], above[VT_CHUNK_ROWS];
-        random_unit(q, s.dim);
+    enum { DIM = 512, ASKED = 100 };
+    shelf_of_codes s;
+    double sum = 0, squares = 0, n = (double)ASKED * ROWS;
+    codes_open(&s, DIM);
+    codes_fill(&s);
+    for (size_t i = 0; i < ASKED; i++) {
+        float q[DIM], plain[ROWS + VT_CODE_ROWS], above[ROWS + VT_CODE_ROWS];
+        uneven_unit(q, DIM);
         scores_of(&s, q, 0, plain);
         scores_of(&s, q, 1, above);
-        for (size_t r = 0; r < VT_CHUNK_ROWS; r++) {
-            if (is_live(&s, r)) {
-                double off = dot(q, s.rows + r * s.dim, s.dim) - (double)plain[r];
-                double units = off / (double)(above[r] - plain[r]);
-                sum += units;
-                squares += units * units;
-                n++;
-            }
+        for (size_t r = 0; r < ROWS; r++) {
+            double off = dot(q, s.rows + r * DIM, DIM) - (double)plain[r];
+            double units = off / (double)(above[r] - plain[r]);
+            sum += units;
+            squares += units * units;
         }
     }
     assert_true(fabs(sum / n) < 0.1);
     assert_true(sqrt(squares / n) > 0.8 && sqrt(squares / n) < 1.2);
-    shelf_close(&s);
+    codes_close(&s);
 }
 
-/* A put after the chunk was made changes that row's code alone. */
-static void test_put_changes_one_row(void **unused) {
-    (void)unused;
-    shelf s = {0};
-    float v[MOST_DIM], before[VT_CHUNK_ROWS], after[VT_CHUNK_ROWS];
-    shelf_open(&s, 100);
-    random_unit(v, s.dim);
-    scores_of(&s, v, 0, before);
-    assert_false(vt_chunk_holds(s.coder, s.chunk, 40, v));
-    vt_chunk_put(s.coder, s.chunk, 40, v);
-    assert_true(vt_chunk_holds(s.coder, s.chunk, 40, v));
-    scores_of(&s, v, 0, after);
-    assert_true(fabs((double)after[40] - 1) < 0.05);
-    for (size_t r = 0; r < VT_CHUNK_ROWS; r++) {
-        assert_true(r == 40 || before[r] == after[r]);
-        assert_true(r == 40 || !is_live(&s, r) ||
-                    vt_chunk_holds(s.coder, s.chunk, r, s.rows + r * s.dim));
-    }
-    shelf_close(&s);
-}
-
-/* Rows that are all the same are their own centre: nothing is left to code. */
+/* Rows that are their own centre: nothing is left to code. */
 static void test_equal_rows(void **unused) {
     (void)unused;
-    shelf s = {0};
-    float scores[VT_CHUNK_ROWS];
-    shelf_open(&s, 64);
-    for (size_t r = 1; r < VT_CHUNK_ROWS; r++) {
-        memcpy(s.rows + r * s.dim, s.rows, s.dim * sizeof *s.rows);
+    shelf_of_codes s;
+    float scores[ROWS + VT_CODE_ROWS];
+    codes_open(&s, 64);
+    for (size_t r = 0; r < ROWS; r++) {
+        memcpy(s.rows + r * s.dim, s.mean, s.dim * sizeof *s.rows);
     }
-    vt_chunk_make(s.coder, s.chunk, s.rows, s.live);
-    scores_of(&s, s.rows, 3, scores);
-    for (size_t r = 0; r < VT_CHUNK_ROWS; r++) {
-        assert_true(!is_live(&s, r) || fabs((double)scores[r] - 1) < 1e-3);
+    codes_fill(&s);
+    scores_of(&s, s.mean, 3, scores);
+    for (size_t r = 0; r < ROWS; r++) {
+        assert_true(fabs((double)(scores[r] - s.cell.centre.squares)) < 1e-3);
     }
-    shelf_close(&s);
+    codes_close(&s);
+}
+
+/* ---- a cell ------------------------------------------------------------------------------- */
+
+static void check_cell(const shelf_of_codes *s, const bool *in) {
+    size_t n = 0;
+    for (uint32_t slot = 0; slot < ROWS; slot++) {
+        size_t at = vt_cell_find(&s->cell, slot);
+        vt_code code;
+        assert_int_equal(at < s->cell.n, in[slot]);
+        n += in[slot];
+        if (in[slot]) {
+            vt_code_make(s->rows + slot * s->dim, &s->cell.centre, s->dim, &code);
+            assert_true(vt_cell_holds(&s->cell, s->dim, at, &code));
+        }
+    }
+    assert_int_equal(s->cell.n, n);
+    assert_true(s->cell.cap >= n && s->cell.cap % VT_CODE_ROWS == 0);
+}
+
+/* Grows by one, is forgotten in any order, grows again: what is there keeps its code. */
+static void test_cell_changes(void **unused) {
+    (void)unused;
+    for (size_t d = 0; d < N_DIMS; d += 2) {
+        shelf_of_codes s;
+        bool in[ROWS] = {false};
+        codes_open(&s, dims[d]);
+        for (size_t round = 0; round < 1500; round++) {
+            uint32_t slot = random_below(ROWS);
+            if (in[slot]) {
+                vt_cell_drop(&s.cell, s.dim, vt_cell_find(&s.cell, slot));
+            } else {
+                codes_put(&s, slot);
+            }
+            in[slot] = !in[slot];
+            if (round % 100 == 0) {
+                check_cell(&s, in);
+            }
+        }
+        check_cell(&s, in);
+        codes_close(&s);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rotation_keeps_products),
         cmocka_unit_test(test_rotation_spreads),
+        cmocka_unit_test(test_fine_rows),
+        cmocka_unit_test(test_fine_blocks),
         cmocka_unit_test(test_estimates),
         cmocka_unit_test(test_error_is_as_stated),
-        cmocka_unit_test(test_put_changes_one_row),
         cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_cell_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -368,7 +368,7 @@ static void test_starting(void **state) {
     expect(a, 503, "\"code\":\"starting\"");
     expect(client_post(port, IMPORT, "application/x-ndjson", "{}\n"), 503, "starting");
     vt_http_attach(http, f->engine);
-    expect(client_get(port, "/readyz"), 200, "{\"status\":\"ready\"}");
+    expect(client_get(port, "/readyz"), 200, "{\"status\":\"ready\",\"index\":{\"cells\":7}}");
     expect(client_get(port, "/api/v1/health"), 200,
            "{\"catalogue\":{\"products\":7},\"status\":\"ok\"");
     expect(client_post(port, SEARCH, JSON, "{\"text_query\":\"a\"}"), 200, "");

@@ -2,17 +2,9 @@
  * batches and gives what single products give, in order, however many run at once and whoever
  * searches meanwhile; and queries go through theirs, no more often than they must. The linker puts
  * `--wrap` around vt_clip_encode_images, so that tests see each batch and can make one fail. */
-#include "engine/state.h"
+#include "shop.h"
 
-#include <ftw.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { PRODUCTS = 60 };
 
 /* ---- the encoder, watched ------------------------------------------------------------ */
 
@@ -49,60 +41,9 @@ static void watch_afresh(void) {
 
 /* ---- an engine in a folder of its own ------------------------------------------------ */
 
-typedef struct shop {
-    vt_engine *e;
-    char dir[64];
-    char *demo; /* its folder */
-    json_t *lines[PRODUCTS];
-} shop;
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
-    return remove(path);
-}
-
-static void read_catalogue(shop *sh) {
-    char *path = vt_path_join(sh->demo, "catalogue.jsonl");
-    vt_buf text;
-    vt_err err;
-    char *rest;
-    vt_buf_init(&text, 10 << 20);
-    assert_int_equal(vt_file_read(path, &text, &err), VT_OK);
-    rest = text.data;
-    for (size_t i = 0; i < PRODUCTS; i++) {
-        size_t n = strcspn(rest, "\n");
-        assert_int_equal(vt_json_parse(rest, n, &sh->lines[i], &err), VT_OK);
-        rest += n + 1;
-    }
-    vt_buf_release(&text);
-    free(path);
-}
-
 static void shop_open(shop *sh) {
-    vt_engine_options o;
-    vt_err err;
-    char *model;
-    *sh = (shop){.dir = "/tmp/vitrine-test-XXXXXX"};
-    assert_non_null(getenv("VT_ROOT"));
-    assert_non_null(mkdtemp(sh->dir));
-    sh->demo = vt_path_join(getenv("VT_ROOT"), "demo");
-    model = vt_path_join(sh->demo, "model");
-    read_catalogue(sh);
-    vt_engine_defaults(&o);
-    o.data_dir = sh->dir;
-    o.model_dir = model;
-    o.threads = 3;
-    if (vt_engine_open(&o, NULL, &sh->e, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    free(model);
+    shop_start(sh, false);
     watch_afresh();
-}
-
-static void shop_close(shop *sh) {
-    vt_engine_close(sh->e);
-    for (size_t i = 0; i < PRODUCTS; i++)
-        json_decref(sh->lines[i]);
-    free(sh->demo);
-    nftw(sh->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void assert_vector_like(shop *a, shop *b, const char *id) {
@@ -125,8 +66,8 @@ typedef struct told {
     vt_import_counts counts;
     uint64_t last_line;
     bool disordered;
-    vt_status statuses[4 * PRODUCTS];
-    char texts[4 * PRODUCTS][VT_PRODUCT_ID_MAX + VT_ERR_FIELD_MAX + 2];
+    vt_status statuses[4 * SHOP_PRODUCTS];
+    char texts[4 * SHOP_PRODUCTS][VT_PRODUCT_ID_MAX + VT_ERR_FIELD_MAX + 2];
 } told;
 
 static void note_line(void *ctx, const vt_import_line *l) {
@@ -158,11 +99,11 @@ static void feed(vt_import *im, uint64_t line, const json_t *product) {
 
 static void import_all(shop *sh, told *t) {
     vt_import *im = import_open(sh, t);
-    for (size_t i = 0; i < PRODUCTS; i++)
+    for (size_t i = 0; i < SHOP_PRODUCTS; i++)
         feed(im, i + 1, sh->lines[i]);
     vt_import_close(im);
     assert_false(t->disordered);
-    assert_int_equal(t->last_line, PRODUCTS);
+    assert_int_equal(t->last_line, SHOP_PRODUCTS);
 }
 
 static const char *id_of(const json_t *line) {
@@ -188,21 +129,21 @@ static void an_import_gives_what_single_products_give(void **state) {
     shop one, many;
     told t;
     shop_open(&one);
-    for (size_t i = 0; i < PRODUCTS; i++)
+    for (size_t i = 0; i < SHOP_PRODUCTS; i++)
         ingest_one(&one, i);
-    assert_int_equal(watched.query, PRODUCTS);
+    assert_int_equal(watched.query, SHOP_PRODUCTS);
     assert_int_equal(watched.bulk, 0);
     shop_open(&many);
     import_all(&many, &t);
     assert_int_equal(watched.query, 0);
-    assert_int_equal(watched.bulk, PRODUCTS);
-    assert_int_equal(t.counts.created, PRODUCTS);
-    assert_int_equal(t.counts.encoded, PRODUCTS);
-    for (size_t i = 0; i < PRODUCTS; i++)
+    assert_int_equal(watched.bulk, SHOP_PRODUCTS);
+    assert_int_equal(t.counts.created, SHOP_PRODUCTS);
+    assert_int_equal(t.counts.encoded, SHOP_PRODUCTS);
+    for (size_t i = 0; i < SHOP_PRODUCTS; i++)
         assert_vector_like(&one, &many, id_of(one.lines[i]));
     import_all(&many, &t);
-    assert_int_equal(t.counts.unchanged, PRODUCTS);
-    assert_int_equal(watched.bulk, PRODUCTS); /* no picture twice */
+    assert_int_equal(t.counts.unchanged, SHOP_PRODUCTS);
+    assert_int_equal(watched.bulk, SHOP_PRODUCTS); /* no picture twice */
     shop_close(&one);
     shop_close(&many);
 }
@@ -215,9 +156,9 @@ static void a_batch_that_fails_is_encoded_one_by_one(void **state) {
     atomic_store(&watched.refuse_next, 1);
     import_all(&sh, &t);
     assert_true(watched.batches > 0);
-    assert_int_equal(t.counts.created, PRODUCTS - 1);
+    assert_int_equal(t.counts.created, SHOP_PRODUCTS - 1);
     assert_int_equal(t.counts.failed, 1);
-    for (size_t i = 1; i <= PRODUCTS; i++)
+    for (size_t i = 1; i <= SHOP_PRODUCTS; i++)
         if (t.statuses[i] != VT_OK)
             assert_non_null(strstr(t.texts[i], " /image"));
     shop_close(&sh);

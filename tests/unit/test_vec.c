@@ -459,11 +459,69 @@ static void test_activations(void **unused) {
     for_each_isa(activations_over_their_range);
 }
 
+/* ---- rows of 12 bits -------------------------------------------------------------------- */
+
+/* Writes number i of a row of 12 bits, as vec.h says they lie. */
+static void set_fine(uint8_t *row, size_t i, int number) {
+    uint8_t *group = row + i / VT_FINE_GROUP * VT_FINE_GROUP_BYTES;
+    size_t j = i % VT_FINE_GROUP;
+    unsigned bits = (unsigned)(number + 2048);
+    group[j] = (uint8_t)(bits >> 4);
+    group[VT_FINE_GROUP + j % 16] |= (uint8_t)((bits & 15) << (j < 16 ? 0 : 4));
+}
+
+/* The row and the query are the last of their memory. Numbers at both ends are common. */
+static void fine_dot_of_every_length(void) {
+    for (size_t dim = 0; dim <= MOST; dim++) {
+        size_t groups = vt_fine_groups(dim), n = groups * VT_FINE_GROUP;
+        uint8_t *row = calloc(groups * VT_FINE_GROUP_BYTES + (groups == 0), 1);
+        float all[MOST + VT_FINE_GROUP];
+        double want = 0, size = 0;
+        assert_non_null(row);
+        random_floats(all, n, 1);
+        for (size_t i = 0; i < n; i++) {
+            int number = (int)(random_float() * 2048);
+            number = i % 7 ? number : i % 2 ? 2047 : -2048;
+            set_fine(row, i, number);
+            want += (double)all[i] * number;
+            size += fabs((double)all[i] * number);
+        }
+        float *q = heap_copy(all, n);
+        double got = (double)vt_vec_fine_dot(q, row, groups);
+        if (!(fabs(got - want) <= size * 1e-6)) {
+            fail_msg("%s: fine dot of %zu is %.9g, not %.9g", vt_vec_isa(), dim, got, want);
+        }
+        free(q);
+        free(row);
+    }
+}
+
+/* One number alone: no place is read twice, or for another. */
+static void fine_dot_of_single_numbers(void) {
+    enum { GROUPS = 5, N = GROUPS * VT_FINE_GROUP };
+    for (size_t i = 0; i < N; i++) {
+        uint8_t row[GROUPS * VT_FINE_GROUP_BYTES] = {0};
+        float q[N];
+        for (size_t j = 0; j < N; j++) {
+            set_fine(row, j, j == i ? 1234 - (int)(i * 13) : 0);
+            q[j] = (float)(j + 1);
+        }
+        float want = (float)(1234 - (int)(i * 13)) * (float)(i + 1);
+        assert_true(vt_vec_fine_dot(q, row, GROUPS) == want);
+    }
+}
+
+static void test_fine_dot(void **unused) {
+    (void)unused;
+    for_each_isa(fine_dot_of_every_length);
+    for_each_isa(fine_dot_of_single_numbers);
+}
+
 /* ---- codes of 4 bits -------------------------------------------------------------------- */
 
 /* The block is the last of its memory, so that a sanitizer sees a kernel that reads past it. */
 static void code_scores_of_every_length(void) {
-    for (size_t dim = 1; dim <= MOST; dim += dim < 70 ? 1 : 61) {
+    for (size_t dim = 1; dim <= MOST; dim++) {
         size_t words = vt_code_words(dim), bytes = words * 4 * VT_CODE_ROWS;
         uint8_t *codes = aligned_alloc(64, bytes);
         int8_t *numbers = malloc(8 * words);
@@ -481,7 +539,7 @@ static void code_scores_of_every_length(void) {
         }
         vt_code_query q = {numbers, words, 0.01f, -0.5f, 0.25f, 0.125f};
         vt_code_block b = {codes, scale, along, error};
-        vt_vec_code_scores(&q, &b, got);
+        uint32_t reached = vt_vec_code_scores(&q, &b, 0.125f, got);
         for (size_t r = 0; r < VT_CODE_ROWS; r++) {
             double sum = 0;
             for (size_t d = 0; d < 8 * words; d++) {
@@ -491,6 +549,7 @@ static void code_scores_of_every_length(void) {
             double want = (double)scale[r] * (sum * (double)q.step + -0.5) +
                           0.25 * (1 + (double)along[r]) + 0.125 * (double)error[r];
             assert_true(fabs((double)got[r] - want) < 1e-6 * (1 + fabs(sum * (double)q.step)));
+            assert_int_equal(reached >> r & 1, !(got[r] < 0.125f));
         }
         free(codes);
         free(numbers);
@@ -515,6 +574,7 @@ int main(void) {
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_fine_dot),
         cmocka_unit_test(test_code_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

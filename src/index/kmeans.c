@@ -1,0 +1,168 @@
+/* k-means (Lloyd 1982) by products of matrices: |x - c|^2 is least where <x, c> - |c|^2 / 2 is
+ * largest, and those of many rows with all centres are one product, the encoder's own
+ * (vt_mat_mul), in bf16 where the machine has it: a row on the border of two cells may lie in
+ * either.
+ *
+ * Balance: a centre that a round left with less than an eighth of its share takes half of the
+ * largest cell, by a small step to one side of its centre while the other goes to the other side. A
+ * cell ten times as large as the others costs every query that looks at it; an empty one costs a
+ * rank.
+ *
+ * Rejected: k-means++ (as many passes over the sample as there are centres, for the same recall
+ * after ten rounds); more rounds than ten (recall by less than 0.002). */
+#include "index/kmeans.h"
+
+#define ROUNDS    10
+#define LEAST     8 /* a cell's share, divided by this, is what it must have */
+#define SIDE_STEP (1.0f / 256)
+
+vt_status vt_assigner_open(size_t dim, size_t n, vt_assigner *a, vt_err *err) {
+    size_t bytes = 0, scratch = 0, near = 0;
+    *a = (vt_assigner){.dim = dim, .n = n};
+    a->mat = (vt_mat){.precision = vt_vec_best_precision(), .n_out = n, .n_in = dim};
+    if (!vt_mat_bytes(&a->mat, &bytes) || !vt_mat_scratch(dim, VT_ASSIGN_ROWS, &scratch) ||
+        !vt_size_mul(n, VT_ASSIGN_ROWS, &near)) {
+        return vt_fail_nomem(err, dim);
+    }
+    a->panels = vt_alloc_aligned(bytes, 1);
+    a->bias = vt_alloc(n, sizeof *a->bias);
+    a->near = vt_alloc_aligned(near, sizeof *a->near);
+    a->scratch = vt_alloc_aligned(scratch, sizeof *a->scratch);
+    if (!a->panels || !a->bias || !a->near || !a->scratch) {
+        vt_assigner_close(a);
+        return vt_fail_nomem(err, bytes + (near + scratch) * sizeof *a->near);
+    }
+    a->mat.panels = a->panels;
+    return VT_OK;
+}
+
+void vt_assigner_close(vt_assigner *a) {
+    free(a->panels);
+    free(a->bias);
+    free(a->near);
+    free(a->scratch);
+    *a = (vt_assigner){0};
+}
+
+void vt_assigner_set(vt_assigner *a, const float *centres) {
+    vt_mat_part part = {.type = VT_F32, .w = centres, .n_out = a->n, .scale = 1};
+    vt_mat_pack(&a->mat, &part, 1, a->panels);
+    for (size_t i = 0; i < a->n; i++) {
+        const float *c = centres + i * a->dim;
+        a->bias[i] = -vt_vec_dot(c, c, a->dim) / 2;
+    }
+}
+
+void vt_assigner_run(vt_assigner *a, const float *x, size_t stride, size_t rows, uint32_t *to,
+                     vt_pool *pool) {
+    vt_mat_mul_args args = {.x = x,
+                            .y = a->near,
+                            .rows = rows,
+                            .x_stride = stride,
+                            .y_stride = a->n,
+                            .bias = a->bias,
+                            .scratch = a->scratch};
+    assert(rows <= VT_ASSIGN_ROWS);
+    vt_mat_mul(&a->mat, &args, pool);
+    for (size_t r = 0; r < rows; r++) {
+        const float *near = a->near + r * a->n;
+        size_t best = 0;
+        for (size_t i = 1; i < a->n; i++) {
+            best = near[i] > near[best] ? i : best;
+        }
+        to[r] = (uint32_t)best;
+    }
+}
+
+typedef struct rounds {
+    size_t dim, n;
+    float *centres, *sums;
+    size_t *counts;
+} rounds;
+
+/* One pass over all rows: sums and counts of what each centre attracts. */
+static void attract(rounds *k, vt_assigner *a, const float *x, size_t stride, size_t rows,
+                    vt_pool *pool) {
+    uint32_t to[VT_ASSIGN_ROWS];
+    memset(k->sums, 0, k->n * k->dim * sizeof *k->sums);
+    memset(k->counts, 0, k->n * sizeof *k->counts);
+    vt_assigner_set(a, k->centres);
+    for (size_t done = 0; done < rows; done += VT_ASSIGN_ROWS) {
+        size_t some = rows - done < VT_ASSIGN_ROWS ? rows - done : VT_ASSIGN_ROWS;
+        vt_pool_give_way(pool);
+        vt_assigner_run(a, x + done * stride, stride, some, to, pool);
+        for (size_t r = 0; r < some; r++) {
+            const float *row = x + (done + r) * stride;
+            float *sum = k->sums + to[r] * k->dim;
+            for (size_t i = 0; i < k->dim; i++) {
+                sum[i] += row[i];
+            }
+            k->counts[to[r]]++;
+        }
+    }
+}
+
+static void move_centres(rounds *k) {
+    for (size_t c = 0; c < k->n; c++) {
+        for (size_t i = 0; k->counts[c] > 0 && i < k->dim; i++) {
+            k->centres[c * k->dim + i] = k->sums[c * k->dim + i] / (float)k->counts[c];
+        }
+    }
+}
+
+static size_t largest(const rounds *k) {
+    size_t best = 0;
+    for (size_t c = 1; c < k->n; c++) {
+        best = k->counts[c] > k->counts[best] ? c : best;
+    }
+    return best;
+}
+
+/* Gives each poor centre half of the largest cell. */
+static void even_out(rounds *k, size_t rows) {
+    for (size_t c = 0; c < k->n; c++) {
+        if (k->counts[c] * LEAST * k->n >= rows) {
+            continue;
+        }
+        size_t rich = largest(k);
+        float *from = k->centres + rich * k->dim, *to = k->centres + c * k->dim;
+        for (size_t i = 0; i < k->dim; i++) {
+            float step = i % 2 ? SIDE_STEP : -SIDE_STEP;
+            to[i] = from[i] * (1 + step);
+            from[i] *= 1 - step;
+        }
+        k->counts[c] = k->counts[rich] /= 2;
+    }
+}
+
+vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size_t n,
+                    float *centres, vt_pool *pool, vt_err *err) {
+    rounds k = {.dim = dim,
+                .n = n,
+                .centres = centres,
+                .sums = vt_alloc(n * dim, sizeof *k.sums),
+                .counts = vt_alloc(n, sizeof *k.counts)};
+    vt_assigner a = {0};
+    vt_status s = VT_OK;
+    assert(rows >= n);
+    if (!k.sums || !k.counts) {
+        s = vt_fail_nomem(err, n * dim * sizeof *k.sums);
+        goto done;
+    }
+    s = vt_assigner_open(dim, n, &a, err);
+    for (size_t c = 0; s == VT_OK && c < n; c++) { /* the sample is in random order already */
+        memcpy(centres + c * dim, x + c * stride, dim * sizeof *x);
+    }
+    for (size_t round = 0; s == VT_OK && round < ROUNDS; round++) {
+        attract(&k, &a, x, stride, rows, pool);
+        move_centres(&k);
+        if (round + 1 < ROUNDS) {
+            even_out(&k, rows);
+        }
+    }
+    vt_assigner_close(&a);
+done:
+    free(k.sums);
+    free(k.counts);
+    return s;
+}

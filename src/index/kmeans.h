@@ -1,0 +1,30 @@
+/* Private to index: centres for cells, and rows to their nearest centre. */
+#ifndef VT_INDEX_KMEANS_H
+#define VT_INDEX_KMEANS_H
+
+#include "vec/vec.h"
+
+#define VT_ASSIGN_ROWS 512 /* at most, a call */
+
+/* Centres packed as weights, so that the products of many rows with all of them are one product of
+ * matrices. Working memory is its own: one thread at a time. */
+typedef struct vt_assigner {
+    size_t dim, n;
+    vt_mat mat;
+    void *panels;
+    float *bias, *near, *scratch; /* [n], [VT_ASSIGN_ROWS][n] */
+} vt_assigner;
+
+vt_status vt_assigner_open(size_t dim, size_t n, vt_assigner *a, vt_err *err) VT_MUST_USE;
+void vt_assigner_close(vt_assigner *a);
+/* centres[n][dim] are copied. */
+void vt_assigner_set(vt_assigner *a, const float *centres);
+/* to[rows]: the centre nearest to each of x[rows][stride]; rows <= VT_ASSIGN_ROWS. */
+void vt_assigner_run(vt_assigner *a, const float *x, size_t stride, size_t rows, uint32_t *to,
+                     vt_pool *pool);
+
+/* Lloyd's iteration over x[rows][stride], rows >= n; centres[n][dim] are filled. */
+vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size_t n,
+                    float *centres, vt_pool *pool, vt_err *err) VT_MUST_USE;
+
+#endif

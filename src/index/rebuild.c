@@ -49,13 +49,6 @@ bool vt_index_rebuild_due(const vt_index *ix) {
     return !c || c->changed > c->made_for / 2;
 }
 
-static uint64_t next_random(uint64_t *state) { /* splitmix64 (Steele et al. 2014) */
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
 /* All live slots, and among the first n_sample of them each as likely as any other (Fisher and
  * Yates). */
 static void shuffle_live(const vt_rebuild *r, uint32_t *slots) {
@@ -69,7 +62,7 @@ static void shuffle_live(const vt_rebuild *r, uint32_t *slots) {
     }
     assert(n >= r->n_sample);
     for (size_t i = 0; i < r->n_sample; i++) {
-        size_t j = i + (size_t)(next_random(&state) % (n - i));
+        size_t j = i + (size_t)(vt_next_random(&state) % (n - i));
         uint32_t slot = slots[j];
         slots[j] = slots[i];
         slots[i] = slot;

@@ -20,14 +20,6 @@ struct vt_rotation {
     float *signs; /* [rounds][dim], each with the factor that keeps lengths */
 };
 
-/* splitmix64 (Steele et al. 2014): the signs must be random, not secret. */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
 /* Where the transform of a round begins: at 0, or so that it ends with the vector. */
 static size_t window_start(const vt_rotation *r, size_t round) {
     return round % 2 ? r->dim - r->window : 0;
@@ -40,7 +32,7 @@ static void draw_signs(vt_rotation *r) {
         size_t first = window_start(r, round);
         for (size_t i = 0; i < r->dim; i++) {
             float size = i >= first && i < first + r->window ? keep : 1;
-            r->signs[round * r->dim + i] = next_random(&state) & 1 ? size : -size;
+            r->signs[round * r->dim + i] = vt_next_random(&state) & 1 ? size : -size;
         }
     }
 }

@@ -4,6 +4,14 @@
 
 #include "base/base.h"
 
+/* splitmix64 (Steele et al. 2014): for what must be random, not secret, and the same each time. */
+static inline uint64_t vt_next_random(uint64_t *state) {
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
 typedef struct vt_rotation vt_rotation;
 
 /* The same rotation for the same dim, always. */

@@ -6,8 +6,8 @@
  * router, and are ranked by their codes.
  *
  * Rejected: a graph (HNSW): see docs/NOTES.md for what it measured. It costs 130 bytes of links a
- * row, minutes to build for a million rows, repair at each removal, and hops at random where a cell
- * is read in a line; a filter that lets one row in a hundred pass breaks its paths. */
+ * row, several times as long to build, repair at each removal, and hops at random where a cell is
+ * read in a line; texts send it through most of the rows, and so does a filter that few pass. */
 #include "index/cells.h"
 
 #include <math.h>

@@ -3,8 +3,8 @@
  *
  * Vectors are kept twice, both rounded: in 12 bits a dimension, for scores ("rows"), and, once
  * cells are made, in 4 bits beside others that resemble them, for estimates ("cells"). A score
- * differs from the exact inner product by some 3e-5 (VT_INDEX_ERROR bounds it); whoever holds the
- * exact vectors scores the few hits of an answer once more.
+ * differs from the exact inner product by some 2e-5 (VT_INDEX_ERROR is ten times what is usual);
+ * whoever holds the exact vectors scores the few hits of an answer once more.
  *
  * Not synchronised: the catalog holds a lock around it (many readers or one writer). Functions that
  * take a const vt_index only read. */
@@ -76,7 +76,8 @@ typedef enum vt_query_kind {
 const char *vt_query_kind_name(vt_query_kind k); /* "image", "text", "vector" */
 
 #define VT_RECALL_DEFAULT 0.98f
-#define VT_INDEX_ERROR    2e-4f /* of a score, at most, for vectors of 64 dimensions or more */
+/* Of a score, from 64 dimensions on, unless a vector was made against the rotation. */
+#define VT_INDEX_ERROR    2e-4f
 
 typedef struct vt_index_query {
     const float *vector;     /* dim floats, unit length */

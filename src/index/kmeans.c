@@ -8,8 +8,7 @@
  * cell ten times as large as the others costs every query that looks at it; an empty one costs a
  * rank.
  *
- * Rejected: k-means++ (as many passes over the sample as there are centres, for the same recall
- * after ten rounds); more rounds than ten (recall by less than 0.002). */
+ * Rejected: k-means++, which takes as many passes over the sample as there are centres. */
 #include "index/kmeans.h"
 
 #define ROUNDS    10

@@ -13,9 +13,9 @@
  * (estimate and MARGIN standard errors) reaches it are noted. From time to time those noted are
  * scored, best first, until the next one is below what was found: so scores are those of the rows
  * and never estimates, near queries score few rows and far ones many, and the bar is high early.
- * Rejected: keeping the 256 highest estimates of all and scoring those at the end (the heap cost a
- * text query more than the rows it saved); scoring each block's rows after the next block (twice as
- * many, and each is a wait for memory).
+ * Rejected: a heap of
+ * the highest estimates, scored at the end (every search pays for its depth); scoring each block's
+ * rows after the next block (twice as many, and each is a wait for memory).
  *
  * Threads: cells are dealt to the pool in turn, so that each part begins with good ones and has a
  * high bar early. Every part has a top-k of its own; the order of hits is total, so exact results

@@ -5,7 +5,7 @@
  * say something is the cell itself: some hold one row that words like, far from its centre, others
  * are of one piece. So from a sample of queries is learnt, for every cell, by how much its best row
  * beats its centre on average ("beat"), and cells are ranked by what their best row is likely to
- * score. That alone halves the rows a text query must see for a recall of 0.98. The catalogue
+ * score. That alone saves a text query a third to half of the rows it must see. The catalogue
  * brings the sample itself: the names of its products, through the text tower. After the idea of
  * RoarGraph (Chen et al., VLDB 2024) and OOD-DiskANN (Jaiswal et al., 2022), to let a sample of
  * queries shape the index, but on cells, where it needs one number each.

@@ -230,7 +230,7 @@ static void attend_range(void *ctx, size_t begin, size_t end) {
 static size_t heads_grain(const attention *a) {
     const size_t rows = a->run->starts[a->run->count];
     const size_t work = rows * longest_sequence(a->run) * (a->shape->width / a->shape->heads);
-    return 1 + 400000 / (work + 1);
+    return 1 + 12000 / (work + 1);
 }
 
 /* Packs the wanted rows of x together: from here on nothing else is computed. */

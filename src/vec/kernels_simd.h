@@ -18,7 +18,8 @@
  *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
  *   KERNELS, KERNELS_NAME       the table to define, and its name
  *
- * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b). One that
+ * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b); one that
+ * rounds and scales by powers of two, NATIVE_SCALE, vf_round(x) and vf_scale(x, n). One that
  * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
@@ -103,24 +104,45 @@ INLINE vf pick(vi mask, vf yes, vf no) {
     return (vf)((mask & (vi)yes) | (~mask & (vi)no));
 }
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2) / 2 (Cody and Waite 1980). Below -87.3, where
- * results stop being normal numbers, it is 0; above 88.3 it stays at 2.4e38; NaN stays NaN. */
+#ifndef NATIVE_SCALE
+/* To the nearest integer, of a number below 2^22: adding 1.5 * 2^23 leaves no bits behind it. */
+INLINE vf vf_round(vf x) {
+    return (x + vf_set1(0x1.8p23f)) - vf_set1(0x1.8p23f);
+}
+
+/* x 2^n, for integers n in -126..127. */
+INLINE vf vf_scale(vf x, vf n) {
+    return x * (vf)((__builtin_convertvector(n, vi) << 23) + 0x3F800000);
+}
+#endif
+
+/* 2^f 2^n, |f| <= 1/2 (Cody and Waite 1980 reduce e^x likewise). */
+INLINE vf power_of_two(vf f, vf n) {
+    vf p = vf_set1(0.00015594678f);
+    p = vf_fma(p, f, vf_set1(0.0013406643f));
+    p = vf_fma(p, f, vf_set1(0.009617693f));
+    p = vf_fma(p, f, vf_set1(0.055503103f));
+    p = vf_fma(p, f, vf_set1(0.24022652f));
+    p = vf_fma(p, f, vf_set1(0.69314724f));
+    return vf_scale(vf_fma(p, f, vf_set1(1)), n);
+}
+
+/* Of x in -126..126; others count as the nearer end. */
+INLINE vf vf_exp2(vf x) {
+    vf clamped = vf_min(vf_set1(126), vf_max(vf_set1(-126), x));
+    vf n = vf_round(clamped);
+    return power_of_two(clamped - n, n);
+}
+
+/* Below -87.3, where results stop being normal numbers, it is 0; above 88.3 it stays at 2.4e38; NaN
+ * stays NaN. 1 / ln 2 in two parts: rounded once, it would be felt where x is large. */
 INLINE vf vf_exp(vf x) {
     const float least = -87.33f, most = 88.37f;
-    const float magic = 0x1.8p23f; /* added to a small float, rounds it to an integer */
     vf clamped = vf_min(vf_set1(most), vf_max(vf_set1(least), x));
-    vf shifted = vf_fma(clamped, vf_set1(0x1.715476p0f), vf_set1(magic));
-    vf n = shifted - vf_set1(magic);
-    vf r = vf_fma(n, vf_set1(-0x1.62ep-1f), clamped); /* ln 2 in two parts: n times the */
-    r = vf_fma(n, vf_set1(-0x1.0bfbe8p-15f), r);      /* first is exact */
-    vf p = vf_set1(0.001381459878757596f);
-    p = vf_fma(p, r, vf_set1(0.008368716575205326f));
-    p = vf_fma(p, r, vf_set1(0.04166838899254799f));
-    p = vf_fma(p, r, vf_set1(0.1666652113199234f));
-    p = vf_fma(p, r, vf_set1(0.4999999403953552f));
-    p = vf_fma(p, r * r, r) + vf_set1(1);
-    vf power = (vf)(((vi)shifted << 23) + 0x3F800000); /* 2^n: n is in the low bits */
-    return pick(x < vf_set1(least), vf_set1(0), p * power);
+    vf n = vf_round(clamped * vf_set1(0x1.715476p0f));
+    vf f = vf_fma(clamped, vf_set1(0x1.715476p0f), -n);
+    f = vf_fma(clamped, vf_set1(0x1.4ae0cp-26f), f);
+    return pick(x < vf_set1(least), vf_set1(0), power_of_two(f, n));
 }
 
 /* Near 0 the error function is x + x P(x^2); beyond, 1 - exp(-Q(|x|)) with Q fitted to
@@ -157,7 +179,7 @@ INLINE vf vf_divide(vf a, vf b) {
 INLINE vf activate(vf x, vt_act act) {
     switch (act) {
     case VT_ACT_QUICK_GELU:
-        return vf_divide(x, vf_set1(1) + vf_exp(x * vf_set1(-1.702f)));
+        return vf_divide(x, vf_set1(1) + vf_exp2(x * vf_set1(-2.4554670f))); /* -1.702 / ln 2 */
     case VT_ACT_GELU:
         return x * vf_set1(0.5f) * (vf_set1(1) + vf_erf(x * vf_set1(0.70710678f)));
     case VT_ACT_NONE:

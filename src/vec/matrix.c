@@ -16,8 +16,8 @@
  * Threads: pieces of work are independent. Nothing is allocated in a product, so it cannot fail. */
 #include "vec/kernels.h"
 
-#define WORTH_THREADS 200000u /* words multiplied: some 5 us, well above a hand-over */
-#define STAGING_WORTH 20000u  /* floats made ready: likewise */
+#define WORTH_THREADS 40000u /* words multiplied: some 5 us, well above a hand-over */
+#define STAGING_WORTH 3000u  /* floats made ready: likewise */
 
 typedef struct product {
     const vt_kernels *k;

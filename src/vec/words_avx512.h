@@ -60,6 +60,15 @@ static inline uint32_t vf_not_below(vf a, vf b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
 }
 
+#define NATIVE_SCALE
+static inline vf vf_round(vf x) {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static inline vf vf_scale(vf x, vf n) {
+    return _mm512_scalef_ps(x, n);
+}
+
 /* a / b to 1.5 units in the last place: the processor divides sixteen numbers in as many cycles,
  * and approximates their reciprocals in two. */
 #define NATIVE_DIVISION

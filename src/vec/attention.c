@@ -56,27 +56,9 @@ bool vt_attention_scratch(size_t rows, size_t dim, size_t *floats) {
            vt_size_add(product, sides, floats);
 }
 
-static void lay_out_row(const vt_attention *a, const head *h, size_t r) {
-    const float *key = a->k + r * a->stride, *value = a->v + r * a->stride;
-    float *column = h->keys + r / VT_PANEL * h->depth * VT_PANEL + r % VT_PANEL;
-    for (size_t d = 0; d < a->dim; d++) {
-        column[d * VT_PANEL] = key[d];
-    }
-    for (size_t d = 0; d < a->dim; d += VT_PANEL) {
-        size_t n = a->dim - d < VT_PANEL ? a->dim - d : VT_PANEL;
-        memcpy(h->values + (d * h->seen) + r * VT_PANEL, value + d, n * sizeof *value);
-    }
-}
-
 /* Zeros, where no row or number is. */
-static void pad(const vt_attention *a, const head *h) {
-    const size_t line = VT_PANEL * sizeof(float), last = (h->columns - VT_PANEL) * h->depth;
-    for (size_t c = 0; a->dim < h->depth && c < h->columns; c += VT_PANEL) {
-        memset(h->keys + c * h->depth + a->dim * VT_PANEL, 0, (h->depth - a->dim) * line);
-    }
-    if (a->rows < h->columns) {
-        memset(h->keys + last, 0, h->depth * line);
-    }
+static void pad_values(const vt_attention *a, const head *h) {
+    const size_t line = VT_PANEL * sizeof(float);
     for (size_t d = 0; d < h->width; d += VT_PANEL) {
         const bool narrow = a->dim - d < VT_PANEL;
         float *values = h->values + d * h->seen;
@@ -85,10 +67,30 @@ static void pad(const vt_attention *a, const head *h) {
     }
 }
 
+/* Columns of whole panels, n of which are wanted. */
+static inline void copy_columns(float *to, const float *from, size_t n) {
+    if (n == VT_PANEL) { /* a size that is known takes a few instructions, not a call */
+        memcpy(to, from, VT_PANEL * sizeof *to);
+    } else {
+        memcpy(to, from, n * sizeof *to);
+    }
+}
+
+static inline size_t panel_width(size_t columns, size_t first) {
+    return columns - first < VT_PANEL ? columns - first : VT_PANEL;
+}
+
 static void lay_out(const vt_attention *a, const head *h) {
-    pad(a, h);
-    for (size_t r = 0; r < a->rows; r++) {
-        lay_out_row(a, h, r);
+    pad_values(a, h);
+    for (size_t r = 0; r < a->rows; r += VT_PANEL) {
+        vt_vec_kernels()->transpose(h->keys + r * h->depth, a->k + r * a->stride, a->stride,
+                                    panel_width(a->rows, r), a->dim);
+    }
+    for (size_t d = 0; d < a->dim; d += VT_PANEL) {
+        for (size_t r = 0; r < a->rows; r++) {
+            copy_columns(h->values + d * h->seen + r * VT_PANEL, a->v + r * a->stride + d,
+                         panel_width(a->dim, d));
+        }
     }
 }
 
@@ -103,7 +105,6 @@ typedef struct small_product {
 static void multiply_block(const vt_kernels *k, const small_product *p) {
     _Alignas(64) float sums[BLOCK + VT_SPARE_ROWS][VT_PANEL];
     for (size_t c = 0; c < p->n; c += VT_PANEL) {
-        size_t n = p->n - c < VT_PANEL ? p->n - c : VT_PANEL;
         vt_panel_product panel = {
             .sum = sums,
             .x = (const uint32_t *)p->x,
@@ -114,7 +115,7 @@ static void multiply_block(const vt_kernels *k, const small_product *p) {
         };
         k->multiply[VT_PRECISION_F32](&panel);
         for (size_t r = 0; r < p->rows; r++) {
-            memcpy(p->out + r * p->out_stride + c, sums[r], n * sizeof(float));
+            copy_columns(p->out + r * p->out_stride + c, sums[r], panel_width(p->n, c));
         }
     }
 }

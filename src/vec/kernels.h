@@ -83,6 +83,10 @@ typedef struct vt_kernels {
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the
                                                               * largest magnitude */
     void (*finish)(const vt_finish *f);
+    /* panel[c][r] = from[r][c]: n <= VT_PANEL rows of that many columns, vectors to multiply by, are
+     * laid out as a panel. Zeros for the rows up to VT_PANEL and the columns up to a multiple of
+     * VT_GROUP_RUN. */
+    void (*transpose)(float *panel, const float *from, size_t stride, size_t n, size_t columns);
 } vt_kernels;
 
 extern const vt_kernels vt_kernels_scalar;

@@ -71,6 +71,10 @@ static inline float vf_sum(vf v) {
     return vaddvq_f32(v);
 }
 
+static inline float vf_largest(vf v) {
+    return vmaxvq_f32(v);
+}
+
 static inline vi vi_madd16(vi a, vi b) {
     int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
     int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);

@@ -240,6 +240,15 @@ static void finish(const vt_finish *f) {
     }
 }
 
+static void transpose(float *panel, const float *from, size_t stride, size_t n, size_t columns) {
+    const size_t filled = (columns + VT_GROUP_RUN - 1) / VT_GROUP_RUN * VT_GROUP_RUN;
+    for (size_t c = 0; c < filled; c++) {
+        for (size_t r = 0; r < VT_PANEL; r++) {
+            panel[c * VT_PANEL + r] = r < n && c < columns ? from[r * stride + c] : 0;
+        }
+    }
+}
+
 const vt_kernels vt_kernels_scalar = {
     .name = "scalar",
     .dot = dot,
@@ -256,4 +265,5 @@ const vt_kernels vt_kernels_scalar = {
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .finish = finish,
+    .transpose = transpose,
 };

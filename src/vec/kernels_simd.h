@@ -13,13 +13,16 @@
  *   vf_max(a, b), vf_min(a, b)  b when either is NaN
  *   vf_not_below(a, b)          a bit for each lane where a < b is false
  *   vf_sum(v)                   the sum of the lanes, always in the same order
+ *   vf_largest(v)               the largest lane, of numbers
  *   vi_madd16(a, b)             of 16-bit lanes: a * b, neighbours added, to 32 bits
  *   vi_madd8(a, b)              of bytes: a in 0..15 times signed b, neighbours added, to 16 bits
  *   TILE_ROWS, TILE_VECTORS     rows and vectors of the block of sums kept in registers
  *   KERNELS, KERNELS_NAME       the table to define, and its name
  *
  * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b); one that
- * rounds and scales by powers of two, NATIVE_SCALE, vf_round(x) and vf_scale(x, n). One that
+ * rounds and scales by powers of two, NATIVE_SCALE, vf_round(x) and vf_scale(x, n); one that moves
+ * lanes freely, NATIVE_SHUFFLE and vf_shuffle(a, lanes, b), whose lane j is lane lanes[j] of a, or
+ * from VF on of b. One that
  * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
@@ -190,18 +193,6 @@ INLINE vf activate(vf x, vt_act act) {
 
 /* ---- softmax and layer norm ------------------------------------------------------------- */
 
-/* The lanes are folded, not gone through: one comparison waits for the other. */
-INLINE float largest_lane(vf v) {
-    float lanes[VF];
-    vf_store(lanes, v);
-    for (size_t half = VF / 2; half > 0; half /= 2) {
-        for (size_t j = 0; j < half; j++) {
-            lanes[j] = lanes[j + half] > lanes[j] ? lanes[j + half] : lanes[j];
-        }
-    }
-    return lanes[0];
-}
-
 static float largest(const float *x, size_t n) {
     vf most = vf_set1(-INFINITY);
     size_t i = 0;
@@ -211,7 +202,7 @@ static float largest(const float *x, size_t n) {
     if (i < n) {
         most = vf_max(most, vf_load_part(x + i, n - i, -INFINITY));
     }
-    return largest_lane(most);
+    return vf_largest(most);
 }
 
 static void softmax(float *x, size_t n) {
@@ -352,7 +343,7 @@ static float largest_magnitude(const float *x, size_t n) {
         most[chain] = vf_max(magnitude(v), most[chain]);
         bad[chain] = vf_fma(v, vf_set1(0), bad[chain]);
     }
-    return largest_lane(vf_max(most[0], most[1])) + vf_sum(bad[0] + bad[1]);
+    return vf_largest(vf_max(most[0], most[1])) + vf_sum(bad[0] + bad[1]);
 }
 
 static float to_int8(void *row, const float *from, size_t n) {
@@ -700,6 +691,67 @@ static void finish(const vt_finish *f) {
     }
 }
 
+/* ---- keys as a panel -------------------------------------------------------------------- */
+
+#ifndef NATIVE_SHUFFLE
+INLINE vf vf_shuffle(vf a, vi lanes, vf b) {
+    vf out;
+    for (int j = 0; j < VF; j++) {
+        out[j] = lanes[j] < VF ? a[lanes[j]] : b[lanes[j] - VF];
+    }
+    return out;
+}
+#endif
+
+/* Rows i and i + half, for every i without that bit, exchange what lies in the wrong half of 2 half
+ * lanes. */
+INLINE void exchange_halves(vf rows[VF], const int half) {
+    vi upper, lower;
+    for (int j = 0; j < VF; j++) {
+        upper[j] = j & half ? VF + j - half : j;
+        lower[j] = j & half ? VF + j : j + half;
+    }
+    for (int i = 0; i < VF; i++) {
+        if (!(i & half)) {
+            vf a = rows[i], b = rows[i + half];
+            rows[i] = vf_shuffle(a, upper, b);
+            rows[i + half] = vf_shuffle(a, lower, b);
+        }
+    }
+}
+
+/* By halves, quarters and so on, each time a constant. */
+INLINE void transpose_block(vf rows[VF]) {
+    if (VF > 8) {
+        exchange_halves(rows, 8 % VF);
+    }
+    if (VF > 4) {
+        exchange_halves(rows, 4 % VF);
+    }
+    exchange_halves(rows, 2);
+    exchange_halves(rows, 1);
+}
+
+static void transpose(float *panel, const float *from, size_t stride, size_t n, size_t columns) {
+    const size_t filled = (columns + VT_GROUP_RUN - 1) / VT_GROUP_RUN * VT_GROUP_RUN;
+    for (size_t c = 0; c < filled; c += VF) {
+        const size_t width = c < columns ? columns - c : 0;
+        for (size_t r = 0; r < VT_PANEL; r += VF) {
+            vf block[VF];
+            for (size_t i = 0; i < VF; i++) {
+                const float *row = from + (r + i) * stride + c;
+                block[i] = r + i >= n || width == 0 ? vf_set1(0)
+                           : width < VF             ? vf_load_part(row, width, 0)
+                                                    : vf_load(row);
+            }
+            transpose_block(block);
+            for (size_t i = 0; i < VF; i++) {
+                vf_store(panel + (c + i) * VT_PANEL + r, block[i]);
+            }
+        }
+    }
+}
+
 const vt_kernels KERNELS = {
     .name = KERNELS_NAME,
 #ifdef NATIVE_WORDS
@@ -719,4 +771,5 @@ const vt_kernels KERNELS = {
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .finish = finish,
+    .transpose = transpose,
 };

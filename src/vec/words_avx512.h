@@ -69,6 +69,11 @@ static inline vf vf_scale(vf x, vf n) {
     return _mm512_scalef_ps(x, n);
 }
 
+#define NATIVE_SHUFFLE
+static inline vf vf_shuffle(vf a, vi lanes, vf b) {
+    return _mm512_permutex2var_ps(a, (__m512i)lanes, b);
+}
+
 /* a / b to 1.5 units in the last place: the processor divides sixteen numbers in as many cycles,
  * and approximates their reciprocals in two. */
 #define NATIVE_DIVISION
@@ -80,6 +85,10 @@ static inline vf vf_divide(vf a, vf b) {
 
 static inline float vf_sum(vf v) {
     return _mm512_reduce_add_ps(v);
+}
+
+static inline float vf_largest(vf v) {
+    return _mm512_reduce_max_ps(v);
 }
 
 static inline vi vi_madd16(vi a, vi b) {

@@ -137,8 +137,8 @@ void vt_tower_close(vt_tower *t) {
 typedef struct buffers {
     float *qkv;      /* [rows][qkv_stride], 3 width of them used */
     float *attended; /* [rows][width] */
-    float *hidden;   /* [rows][hidden_stride] */
-    size_t qkv_stride, hidden_stride;
+    float *hidden;   /* [rows][hidden + ROW_GAP], or rows of bfloat16 */
+    size_t qkv_stride;
     float *product; /* scratch of the products */
     float *heads;   /* scratch of attention, for each head */
     size_t head_floats;
@@ -177,7 +177,6 @@ static buffers cut_up(const vt_tower_shape *shape, const vt_tower_run *run) {
     buffers b = {
         .qkv = run->scratch,
         .qkv_stride = 3 * shape->width + ROW_GAP,
-        .hidden_stride = shape->hidden + ROW_GAP,
     };
     size_t product;
     bool fits = product_scratch(shape, rows, &product) &&
@@ -186,7 +185,7 @@ static buffers cut_up(const vt_tower_shape *shape, const vt_tower_run *run) {
     (void)fits;
     b.attended = b.qkv + vt_whole_lines(rows * b.qkv_stride);
     b.hidden = b.attended + vt_whole_lines(rows * shape->width);
-    b.product = b.hidden + vt_whole_lines(rows * b.hidden_stride);
+    b.product = b.hidden + vt_whole_lines(rows * (shape->hidden + ROW_GAP));
     b.heads = b.product + vt_whole_lines(product);
     return b;
 }
@@ -274,11 +273,15 @@ static void feed_forward(const vt_tower *t, const layer *l, const vt_tower_run *
                          const buffers *b, size_t rows) {
     const size_t width = t->shape.width;
     const vt_norm norm = {l->norm2_gain, l->norm2_bias, t->shape.eps};
+    const bool rounds = l->fc2.precision == VT_PRECISION_BF16;
+    uint16_t *rounded = rounds ? (uint16_t *)b->hidden : NULL;
+    const size_t stride = t->shape.hidden + (rounds ? 2 : 1) * ROW_GAP;
     vt_mat_mul(&l->fc1,
                &(vt_mat_mul_args){.x = run->x,
                                   .x_stride = width,
                                   .y = b->hidden,
-                                  .y_stride = b->hidden_stride,
+                                  .y_bf16 = rounded,
+                                  .y_stride = stride,
                                   .rows = rows,
                                   .norm = &norm,
                                   .bias = l->fc1_bias,
@@ -287,7 +290,8 @@ static void feed_forward(const vt_tower *t, const layer *l, const vt_tower_run *
                run->pool);
     vt_mat_mul(&l->fc2,
                &(vt_mat_mul_args){.x = b->hidden,
-                                  .x_stride = b->hidden_stride,
+                                  .x_bf16 = rounded,
+                                  .x_stride = stride,
                                   .y = run->x,
                                   .y_stride = width,
                                   .rows = rows,

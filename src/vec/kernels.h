@@ -52,9 +52,11 @@ static inline float vt_int8_inverse(float most) {
     return most > 127 / FLT_MAX ? 127 / most : 0;
 }
 
-/* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats. */
+/* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats, or y_bf16 that without
+ * residual, rounded. */
 typedef struct vt_finish {
     float *y;
+    uint16_t *y_bf16; /* NULL where y is wanted */
     const float *sum;               /* rows VT_PANEL words apart */
     const vt_int8_columns *columns; /* where sums are of int8, else NULL */
     const float *row_scales;        /* likewise, [rows] */

@@ -235,7 +235,11 @@ static void finish(const vt_finish *f) {
     for (size_t r = 0; r < f->rows; r++) {
         for (size_t c = 0; c < VT_PANEL; c++) {
             float v = activate(sum_value(f, r, c) + f->bias[c], f->act);
-            f->y[r * f->y_stride + c] = v + f->residual[r * f->residual_stride + c];
+            if (f->y_bf16) {
+                f->y_bf16[r * f->y_stride + c] = nearest_bf16(v);
+            } else {
+                f->y[r * f->y_stride + c] = v + f->residual[r * f->residual_stride + c];
+            }
         }
     }
 }

@@ -27,6 +27,7 @@
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
  *   add_int8_at(sum, x, p)      the same with the one word at p for every lane
+ *   vu16, nearest_bf16(v)       VF numbers of 16 bits; v rounded to the nearest bfloat16, ties to even
  * and one with a better way to multiply them MULTIPLY_BF16 and MULTIPLY_INT8, of vt_multiply_fn.
  *
  * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
@@ -41,7 +42,9 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint32_t vu __attribute__((vector_size(VF * 4)));
+#ifndef NATIVE_WORDS
 typedef uint16_t vu16 __attribute__((vector_size(VF * 2)));
+#endif
 typedef uint8_t vu8 __attribute__((vector_size(VF)));
 typedef float half_vf __attribute__((vector_size(VF * 2)));
 typedef double vd
@@ -293,6 +296,7 @@ static void layer_norm(float *y, const float *x, size_t n, const vt_norm *norm) 
 
 /* ---- inputs of a product ---------------------------------------------------------------- */
 
+#ifndef NATIVE_WORDS
 /* To the nearest bfloat16, ties to even; a NaN stays one. */
 INLINE vu16 nearest_bf16(vf v) {
     vu bits = (vu)v;
@@ -301,6 +305,7 @@ INLINE vu16 nearest_bf16(vf v) {
     vi is_nan = (vi)(bits & 0x7FFFFFFF) > 0x7F800000;
     return __builtin_convertvector((vu)pick(is_nan, (vf)quiet, (vf)rounded), vu16);
 }
+#endif
 
 /* Where `row` is `from`, narrow numbers are written below the wide ones still to be read. */
 static void to_bf16(void *row, const float *from, size_t n) {
@@ -652,9 +657,14 @@ static void multiply_bf16(const vt_panel_product *p) {
 }
 #endif
 
-/* f by value: what is stored through y cannot change it. act and whole (sums are of int8) are
- * constants at every call. */
-INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole) {
+INLINE void store_bf16(uint16_t *to, vf v) {
+    vu16 narrow = nearest_bf16(v);
+    memcpy(to, &narrow, sizeof narrow);
+}
+
+/* f by value: what is stored through y cannot change it. act, whole (sums are of int8) and rounded
+ * (to bf16) are constants at every call. */
+INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole, const bool rounded) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
         vf bias = vf_load(f.bias + c), scale = vf_set1(0);
         vi offset = {0};
@@ -669,17 +679,26 @@ INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole) {
                       (scale * vf_set1(f.row_scales[r]));
             }
             vf v = activate(sum + bias, act);
-            vf_store(f.y + r * f.y_stride + c, v + vf_load(f.residual + r * f.residual_stride + c));
+            if (rounded) {
+                store_bf16(f.y_bf16 + r * f.y_stride + c, v);
+            } else {
+                v = v + vf_load(f.residual + r * f.residual_stride + c);
+                vf_store(f.y + r * f.y_stride + c, v);
+            }
         }
     }
 }
 
 #define FINISH_CASE(act)                                                                           \
     case (act):                                                                                    \
-        if (f->columns) {                                                                          \
-            finish_rows(*f, act, true);                                                            \
+        if (f->columns && f->y_bf16) {                                                             \
+            finish_rows(*f, act, true, true);                                                      \
+        } else if (f->columns) {                                                                   \
+            finish_rows(*f, act, true, false);                                                     \
+        } else if (f->y_bf16) {                                                                    \
+            finish_rows(*f, act, false, true);                                                     \
         } else {                                                                                   \
-            finish_rows(*f, act, false);                                                           \
+            finish_rows(*f, act, false, false);                                                    \
         }                                                                                          \
         break;
 

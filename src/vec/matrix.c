@@ -23,7 +23,7 @@ typedef struct product {
     const vt_kernels *k;
     const vt_mat *w;
     const vt_mat_mul_args *args;
-    uint32_t *x;       /* [rows][x_stride], inputs made ready */
+    const uint32_t *x; /* [rows][x_stride], inputs made ready: in scratch, or where they lie */
     float *row_scales; /* of int8 */
     size_t groups, x_stride;
     size_t n_groups; /* of rows; the rows are dealt out evenly */
@@ -43,14 +43,35 @@ bool vt_mat_scratch(size_t n_in, size_t rows, size_t *floats) {
            vt_size_add(*floats, VT_GROUP_RUN, floats); /* rounded up to 64 bytes */
 }
 
+/* The inputs where a kernel can read them as they are: whole words and whole steps of them, in rows
+ * that do not compete for the same sets of a cache. Else NULL. */
+static const uint32_t *ready_inputs(const vt_mat *w, const vt_mat_mul_args *a) {
+    const void *x = a->x_bf16 ? (const void *)a->x_bf16 : a->x;
+    const size_t per_word = a->x_bf16 ? 2 : 1, word = sizeof(uint32_t);
+    const bool same = w->precision == (a->x_bf16 ? VT_PRECISION_BF16 : VT_PRECISION_F32);
+    const bool whole = w->n_in % (per_word * VT_GROUP_RUN) == 0 && a->x_stride % per_word == 0 &&
+                       (uintptr_t)x % word == 0;
+    return same && whole && !a->norm && a->x_stride * word / per_word % 1024 != 0 ? x : NULL;
+}
+
+/* As floats: where they are, or in `to`. */
+static const float *wide_inputs(const product *p, size_t r, float *to) {
+    const vt_mat_mul_args *a = p->args;
+    if (a->x_bf16) {
+        p->k->from_bf16(to, a->x_bf16 + r * a->x_stride, p->w->n_in);
+        return to;
+    }
+    if (a->norm) {
+        p->k->layer_norm(to, a->x + r * a->x_stride, p->w->n_in, a->norm);
+        return to;
+    }
+    return a->x + r * a->x_stride;
+}
+
 static void ready_row(const product *p, size_t r) {
     const size_t n_in = p->w->n_in;
-    const float *from = p->args->x + r * p->args->x_stride;
-    uint32_t *to = p->x + r * p->x_stride;
-    if (p->args->norm) {
-        p->k->layer_norm((float *)to, from, n_in, p->args->norm);
-        from = (const float *)to;
-    }
+    uint32_t *to = (uint32_t *)p->args->scratch + r * p->x_stride;
+    const float *from = wide_inputs(p, r, (float *)to);
     if (p->w->precision == VT_PRECISION_BF16) {
         p->k->to_bf16(to, from, n_in);
     } else if (p->w->precision == VT_PRECISION_INT8) {
@@ -67,6 +88,14 @@ static void ready_range(void *ctx, size_t begin, size_t end) {
     for (size_t r = begin; r < end; r++) {
         ready_row(ctx, r);
     }
+}
+
+static void make_ready(product *p, vt_pool *pool) {
+    const size_t rows = p->args->rows;
+    const bool few = rows * p->w->n_in < STAGING_WORTH;
+    p->x = (const uint32_t *)p->args->scratch;
+    p->row_scales = p->args->scratch + rows * p->x_stride;
+    vt_pool_for(few ? NULL : pool, rows, 1, ready_range, p);
 }
 
 /* ---- sums --------------------------------------------------------------------------------- */
@@ -88,16 +117,22 @@ static void finish_narrow(const product *p, const piece *at, vt_finish f) {
     float y[VT_PANEL], bias[VT_PANEL] = {0}, residual[VT_PANEL] = {0};
     vt_finish one = f;
     one.y = y;
+    one.y_bf16 = NULL;
     one.bias = bias;
     one.residual = residual;
     one.rows = 1;
     memcpy(bias, f.bias, width * sizeof *bias);
     for (size_t r = 0; r < at->rows; r++) {
         one.sum = f.sum + r * VT_PANEL;
-        one.row_scales = f.row_scales + r;
+        one.row_scales = f.columns ? f.row_scales + r : NULL;
         memcpy(residual, f.residual + r * f.residual_stride, width * sizeof *residual);
         p->k->finish(&one);
-        memcpy(f.y + r * f.y_stride, y, width * sizeof *y);
+        if (f.y_bf16) {
+            p->k->to_bf16(y, y, width);
+            memcpy(f.y_bf16 + r * f.y_stride, y, width * sizeof *f.y_bf16);
+        } else {
+            memcpy(f.y + r * f.y_stride, y, width * sizeof *y);
+        }
     }
 }
 
@@ -107,10 +142,11 @@ static void finish(const product *p, const piece *at, const piece_sums *sums) {
     const size_t offset = at->row * a->y_stride + at->column;
     const bool whole = p->w->precision == VT_PRECISION_INT8;
     const vt_finish f = {
-        .y = a->y + offset,
+        .y = a->y_bf16 ? NULL : a->y + offset,
+        .y_bf16 = a->y_bf16 ? a->y_bf16 + offset : NULL,
         .sum = sums->of[0],
         .columns = whole ? (const void *)(at->words + p->groups * VT_PANEL) : NULL,
-        .row_scales = p->row_scales + at->row,
+        .row_scales = whole ? p->row_scales + at->row : NULL,
         .bias = a->bias ? a->bias + at->column : zeros,
         .residual = a->residual ? a->residual + offset : zeros,
         .rows = at->rows,
@@ -181,14 +217,16 @@ void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool) {
         .k = k,
         .w = w,
         .args = args,
-        .x = (uint32_t *)args->scratch,
+        .x = ready_inputs(w, args),
         .groups = vt_mat_groups(w),
         .x_stride = row_stride(w->n_in),
         .n_groups = (args->rows + VT_GROUP_ROWS - 1) / VT_GROUP_ROWS,
     };
-    p.row_scales = args->scratch + args->rows * p.x_stride;
-    bool few = args->rows * w->n_in < STAGING_WORTH;
-    vt_pool_for(few ? NULL : pool, args->rows, 1, ready_range, &p);
+    if (p.x) {
+        p.x_stride = args->x_bf16 ? args->x_stride / 2 : args->x_stride;
+    } else {
+        make_ready(&p, pool);
+    }
     size_t rows = vt_part_start(args->rows, p.n_groups, 1);
     size_t items = p.n_groups * panel_count(w), words = items * rows * p.groups * VT_PANEL;
     vt_pool_for(words < WORTH_THREADS ? NULL : pool, items, 1, multiply_range, &p);

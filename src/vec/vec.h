@@ -94,8 +94,12 @@ typedef struct vt_norm {
 } vt_norm;
 
 typedef struct vt_mat_mul_args {
-    const float *x; /* [rows][n_in], row stride x_stride floats */
-    float *y;       /* [rows][n_out], row stride y_stride floats; must not overlap x */
+    const float *x; /* [rows][n_in], row stride x_stride numbers */
+    float *y;       /* [rows][n_out], row stride y_stride numbers; must not overlap x */
+    /* The same in bfloat16, in place of x or of y: what one product of bf16 rounds to and the next
+     * one reads. With x_bf16 there is no norm, with y_bf16 no residual. */
+    const uint16_t *x_bf16;
+    uint16_t *y_bf16;
     size_t rows;
     size_t x_stride, y_stride;
     const vt_norm *norm; /* applied to each row of x first, or NULL */

@@ -377,6 +377,87 @@ static void test_norm_in_the_product(void **unused) {
     for_each_isa(norm_in_the_product);
 }
 
+/* What a product writes in bfloat16 is its floats rounded, and nothing between the rows. */
+static uint16_t *rounded_outputs(const packed_matrix *m, vt_mat_mul_args args, const float *y) {
+    const size_t n = args.rows * args.y_stride;
+    uint16_t *narrow = vt_alloc_aligned(n, sizeof *narrow);
+    assert_non_null(narrow);
+    memset(narrow, 0x5A, n * sizeof *narrow);
+    args.y = NULL;
+    args.y_bf16 = narrow;
+    packed_multiply(m, &args, NULL);
+    for (size_t i = 0; i < n; i++) {
+        float got;
+        vt_vec_from_bf16(&got, narrow + i, 1);
+        if (i % args.y_stride < m->m.n_out) {
+            assert_true((double)got == as_bf16(y[i]));
+        } else {
+            assert_int_equal(narrow[i], 0x5A5A);
+        }
+    }
+    return narrow;
+}
+
+/* Whether a product is told its inputs in bfloat16 or the same numbers as floats, and whether it can
+ * read them where they lie, its sums have the same bits. */
+static void check_chain(size_t rows, size_t n_in, size_t n_middle, size_t gap,
+                        vt_precision precision) {
+    enum { N_OUT = 40 };
+    problem p;
+    problem_init(&p, rows, n_in, n_middle, VT_F32);
+    float *second = random_floats(N_OUT * n_middle), *middle, *y[2];
+    packed_matrix m = packed_of(precision, n_in, &(vt_mat_part){VT_F32, p.w, n_middle, 1}, 1);
+    packed_matrix n = packed_of(precision, n_middle, &(vt_mat_part){VT_F32, second, N_OUT, 1}, 1);
+    middle = random_floats(rows * (n_middle + gap));
+    y[0] = random_floats(rows * N_OUT);
+    y[1] = random_floats(rows * N_OUT);
+    vt_mat_mul_args args = {.x = p.x,
+                            .y = middle,
+                            .rows = rows,
+                            .x_stride = p.x_stride,
+                            .y_stride = n_middle + gap,
+                            .bias = p.bias,
+                            .act = p.act};
+    packed_multiply(&m, &args, NULL);
+    uint16_t *narrow = rounded_outputs(&m, args, middle);
+    vt_vec_from_bf16(middle, narrow, rows * args.y_stride);
+    for (size_t i = 0; i < 2; i++) {
+        vt_mat_mul_args then = {.x = i ? NULL : middle,
+                                .x_bf16 = i ? narrow : NULL,
+                                .y = y[i],
+                                .rows = rows,
+                                .x_stride = args.y_stride,
+                                .y_stride = N_OUT};
+        packed_multiply(&n, &then, NULL);
+    }
+    assert_memory_equal(y[0], y[1], rows * N_OUT * sizeof *y[0]);
+    packed_release(&m);
+    packed_release(&n);
+    free(second);
+    free(middle);
+    free(narrow);
+    free(y[0]);
+    free(y[1]);
+    problem_release(&p);
+}
+
+static void chains(void) {
+    static const size_t middles[] = {1, 16, 31, 32, 64, 65, 96, 512};
+    for (size_t i = 0; i < sizeof middles / sizeof *middles; i++) {
+        for (size_t k = 0; k < N_PRECISIONS; k++) {
+            for (size_t gap = 0; gap < 33; gap += 16) {
+                check_chain(1 + 7 * i, 20, middles[i], gap, precisions[k]);
+            }
+            check_chain(15, 20, middles[i], 1, precisions[k]);
+        }
+    }
+}
+
+static void test_chains(void **unused) {
+    (void)unused;
+    for_each_isa(chains);
+}
+
 /* Fused: the outputs of each matrix side by side, at any address, as a model file has them; the
  * first one's weights are scaled. */
 static void parts_side_by_side(vt_precision precision) {
@@ -527,6 +608,7 @@ int main(void) {
         cmocka_unit_test(test_residual_in_place),
         cmocka_unit_test(test_without_bias_or_residual),
         cmocka_unit_test(test_norm_in_the_product),
+        cmocka_unit_test(test_chains),
         cmocka_unit_test(test_parts_side_by_side),
         cmocka_unit_test(test_zeros_and_worse),
         cmocka_unit_test(test_sizes),

@@ -225,13 +225,6 @@ static void attend_range(void *ctx, size_t begin, size_t end) {
             attend_sequence(a, head, i);
 }
 
-/* Least number of heads worth handing to another thread: some 20 us of them. */
-static size_t heads_grain(const attention *a) {
-    const size_t rows = a->run->starts[a->run->count];
-    const size_t work = rows * longest_sequence(a->run) * (a->shape->width / a->shape->heads);
-    return 1 + 12000 / (work + 1);
-}
-
 /* Packs the wanted rows of x together: from here on nothing else is computed. */
 static void keep_wanted(const vt_tower *t, const vt_tower_run *run) {
     const size_t width = t->shape.width;
@@ -254,7 +247,7 @@ static void attend(const vt_tower *t, const layer *l, const vt_tower_run *run, c
                                   .bias = l->qkv_bias,
                                   .scratch = b->product},
                run->pool);
-    vt_pool_for(run->pool, t->shape.heads, heads_grain(&a), attend_range, (void *)&a);
+    vt_pool_for(run->pool, t->shape.heads, 1, attend_range, (void *)&a);
     if (last)
         keep_wanted(t, run);
     vt_mat_mul(&l->out,

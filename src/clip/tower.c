@@ -8,7 +8,7 @@
  * products. Heads are independent and are what the threads share in attention.
  *
  * Only one row a sequence is ever used of the last layer, the class token's or the end-of-text
- * token's: there everything after K and V is computed for that row alone, which saves a fifteenth.
+ * token's: there everything but K and V is computed for that row alone, which saves a fifteenth.
  *
  * Immutable after open; all that changes is in the run. */
 #include "clip/tower.h"
@@ -18,7 +18,8 @@
 #include <math.h>
 
 typedef struct layer {
-    vt_mat qkv, out, fc1, fc2;
+    vt_mat qkv, out, fc1, fc2; /* qkv: of the last layer only K and V */
+    vt_mat q;                  /* of the last layer */
     float *vectors; /* owns what follows */
     float *norm1_gain, *norm1_bias, *qkv_bias, *out_bias;
     float *norm2_gain, *norm2_bias, *fc1_bias, *fc2_bias;
@@ -43,7 +44,8 @@ static void load_linear(vt_weights *w, const char *prefix, vt_shape shape, vt_ma
     vt_weights_vector(w, bias, shape.size[0], "%s.bias", prefix);
 }
 
-static void load_qkv(vt_weights *w, const char *prefix, const vt_tower_shape *shape, layer *l) {
+static void load_qkv(vt_weights *w, const char *prefix, const vt_tower_shape *shape, bool last,
+                     layer *l) {
     const size_t width = shape->width, dim = width / shape->heads;
     const float scale = 1 / sqrtf((float)dim);
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
@@ -56,7 +58,12 @@ static void load_qkv(vt_weights *w, const char *prefix, const vt_tower_shape *sh
     }
     for (size_t i = 0; i < width; i++)
         l->qkv_bias[i] *= scale;
-    vt_weights_matrix(w, &l->qkv, parts, 3, scale);
+    if (last) {
+        vt_weights_matrix(w, &l->q, parts, 1, scale);
+        vt_weights_matrix(w, &l->qkv, parts + 1, 2, 1);
+    } else {
+        vt_weights_matrix(w, &l->qkv, parts, 3, scale);
+    }
 }
 
 /* All vectors of a layer in one block, cut up in the order of their use. */
@@ -85,7 +92,7 @@ static vt_status load_layer(const vt_tower_shape *shape, const char *tower, size
     snprintf(prefix, sizeof prefix, "%s.encoder.layers.%zu", tower, i);
     snprintf(name, sizeof name, "%s.layer_norm1", prefix);
     load_norm(w, name, width, l->norm1_gain, l->norm1_bias);
-    load_qkv(w, prefix, shape, l);
+    load_qkv(w, prefix, shape, i + 1 == shape->layers, l);
     snprintf(name, sizeof name, "%s.self_attn.out_proj", prefix);
     load_linear(w, name, (vt_shape){2, {width, width}}, &l->out, l->out_bias);
     snprintf(name, sizeof name, "%s.layer_norm2", prefix);
@@ -201,11 +208,12 @@ typedef struct attention {
 static void attend_sequence(const attention *a, size_t head, size_t i) {
     const size_t width = a->shape->width, dim = width / a->shape->heads;
     const size_t start = a->run->starts[i], rows = a->run->starts[i + 1] - start;
-    const float *q = a->b->qkv + start * a->b->qkv_stride + head * dim;
+    const float *q = a->b->qkv + (a->last ? i : start) * a->b->qkv_stride + head * dim;
+    const float *k = a->b->qkv + start * a->b->qkv_stride + width + head * dim;
     vt_vec_attend(&(vt_attention){
         .q = q,
-        .k = q + width,
-        .v = q + 2 * width,
+        .k = k,
+        .v = k + width,
         .rows = rows,
         .dim = dim,
         .stride = a->b->qkv_stride,
@@ -232,24 +240,35 @@ static void keep_wanted(const vt_tower *t, const vt_tower_run *run) {
         memmove(run->x + i * width, run->x + run->wanted[i] * width, width * sizeof *run->x);
 }
 
+/* Q, K and V of all rows; where only wanted rows ask, their Q lies in the first rows. */
+static void ask(const vt_tower *t, const layer *l, const vt_tower_run *run, const buffers *b,
+                bool last) {
+    const size_t width = t->shape.width, ahead = last ? width : 0;
+    const vt_norm norm = {l->norm1_gain, l->norm1_bias, t->shape.eps};
+    vt_mat_mul_args args = {.x = run->x,
+                            .x_stride = width,
+                            .y = b->qkv + ahead,
+                            .y_stride = b->qkv_stride,
+                            .rows = run->starts[run->count],
+                            .norm = &norm,
+                            .bias = l->qkv_bias + ahead,
+                            .scratch = b->product};
+    vt_mat_mul(&l->qkv, &args, run->pool);
+    if (!last)
+        return;
+    keep_wanted(t, run);
+    args.y = b->qkv;
+    args.rows = run->count;
+    args.bias = l->qkv_bias;
+    vt_mat_mul(&l->q, &args, run->pool);
+}
+
 static void attend(const vt_tower *t, const layer *l, const vt_tower_run *run, const buffers *b,
                    bool last) {
     const size_t width = t->shape.width;
     const attention a = {.shape = &t->shape, .run = run, .b = b, .last = last};
-    const vt_norm norm = {l->norm1_gain, l->norm1_bias, t->shape.eps};
-    vt_mat_mul(&l->qkv,
-               &(vt_mat_mul_args){.x = run->x,
-                                  .x_stride = width,
-                                  .y = b->qkv,
-                                  .y_stride = b->qkv_stride,
-                                  .rows = run->starts[run->count],
-                                  .norm = &norm,
-                                  .bias = l->qkv_bias,
-                                  .scratch = b->product},
-               run->pool);
+    ask(t, l, run, b, last);
     vt_pool_for(run->pool, t->shape.heads, 1, attend_range, (void *)&a);
-    if (last)
-        keep_wanted(t, run);
     vt_mat_mul(&l->out,
                &(vt_mat_mul_args){.x = b->attended,
                                   .x_stride = width,

@@ -95,14 +95,22 @@ void vt_vision_release(vt_vision *v) {
     vt_scratch_release(&v->scratch);
 }
 
+typedef struct unfolding {
+    const vt_vision *v;
+    const float *pixels;
+    float *rows;
+} unfolding;
+
 /* Each patch becomes one row of 3 * patch * patch numbers: channel, then line, then column. */
-static void unfold(const vt_vision *v, const float *pixels, float *rows) {
+static void unfold_range(void *ctx, size_t begin, size_t end) {
+    const unfolding *u = ctx;
+    const vt_vision *v = u->v;
     const size_t side = v->image / v->patch, patch = v->patch;
-    for (size_t p = 0; p < v->patches; p++)
+    for (size_t p = begin; p < end; p++)
         for (size_t line = 0; line < 3 * patch; line++) {
             const size_t channel = line / patch, y = p / side * patch + line % patch;
-            const float *from = pixels + (channel * v->image + y) * v->image + p % side * patch;
-            memcpy(rows + (p * 3 * patch + line) * patch, from, patch * sizeof *rows);
+            const float *from = u->pixels + (channel * v->image + y) * v->image + p % side * patch;
+            memcpy(u->rows + (p * 3 * patch + line) * patch, from, patch * sizeof *u->rows);
         }
 }
 
@@ -112,7 +120,7 @@ static void embed(const vt_vision *v, const float *pixels, vt_pool *pool, float 
     const vt_norm norm = {v->pre_gain, v->pre_bias, v->eps};
     const size_t width = v->width;
     float *product = scratch + vt_whole_lines(v->patches * patch_size(v));
-    unfold(v, pixels, scratch);
+    vt_pool_for(pool, v->patches, 1, unfold_range, &(unfolding){v, pixels, scratch});
     memcpy(x, v->positions, width * sizeof *x);
     vt_mat_mul(&v->embedding,
                &(vt_mat_mul_args){.x = scratch,

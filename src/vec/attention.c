@@ -123,7 +123,7 @@ static void multiply_block(const vt_kernels *k, const small_product *p) {
 static void read_queries(const vt_attention *a, const head *h, size_t first, size_t rows) {
     for (size_t r = 0; r < rows; r++) {
         float *query = h->queries + r * h->depth;
-        memcpy(query, a->q + (first + r) * a->stride, a->dim * sizeof *query);
+        memcpy(query, a->q + (first - a->first + r) * a->stride, a->dim * sizeof *query);
         memset(query + a->dim, 0, (h->depth - a->dim) * sizeof *query);
     }
 }

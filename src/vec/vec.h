@@ -122,13 +122,14 @@ void vt_vec_softmax(float *x, size_t n);
 /* ---- attention -------------------------------------------------------------------------- */
 
 /* One head of attention (Vaswani et al. 2017) over one sequence, in binary32: out = softmax(Q K^T)
- * V, the scale being in Q already. Row r of Q, K, V and out begins r * stride floats on. */
+ * V, the scale being in Q already. Rows of Q, K and V begin `stride` floats one after the other. */
 typedef struct vt_attention {
-    const float *q, *k, *v;
+    const float *k, *v;
     size_t rows, dim, stride;
     bool causal;         /* row r sees rows 0..r only */
-    size_t first, count; /* the rows of Q that ask: [first, first + count) */
-    float *out;          /* the row of `first`, then out_stride floats on for each further one */
+    size_t first, count; /* the rows that ask: [first, first + count) */
+    const float *q;      /* of these alone: the row of `first`, and so on */
+    float *out;          /* likewise, out_stride floats from one to the next */
     size_t out_stride;
     float *scratch; /* vt_attention_scratch() floats, 64-byte aligned */
 } vt_attention;

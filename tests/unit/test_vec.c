@@ -352,7 +352,8 @@ static void attended(const vt_attention *a, size_t row, double *out) {
     for (size_t r = 0; r < seen; r++) {
         weights[r] = 0;
         for (size_t d = 0; d < a->dim; d++) {
-            weights[r] += (double)a->q[row * a->stride + d] * (double)a->k[r * a->stride + d];
+            weights[r] += (double)a->q[(row - a->first) * a->stride + d] *
+                          (double)a->k[r * a->stride + d];
         }
         most = fmax(most, weights[r]);
     }
@@ -379,8 +380,18 @@ static void check_attention(size_t rows, size_t dim, bool causal, size_t first, 
     assert_true(qkv && out && want && scratch);
     memset(scratch, 0xFF, floats * sizeof *scratch);
     random_floats(qkv, rows * stride, 1);
-    vt_attention a = {qkv,    qkv + dim, qkv + 2 * dim, rows, dim, stride,
-                      causal, first,     count,         out,  dim, scratch};
+    vt_attention a = {.k = qkv + dim,
+                      .v = qkv + 2 * dim,
+                      .rows = rows,
+                      .dim = dim,
+                      .stride = stride,
+                      .causal = causal,
+                      .first = first,
+                      .count = count,
+                      .q = qkv + first * stride,
+                      .out = out,
+                      .out_stride = dim,
+                      .scratch = scratch};
     vt_vec_attend(&a);
     for (size_t r = 0; r < count; r++) {
         attended(&a, first + r, want);

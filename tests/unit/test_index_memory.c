@@ -218,13 +218,13 @@ static vt_status save(shop *s, vt_err *err) {
 }
 
 static vt_status load(shop *s, vt_err *err) {
+    const vt_snapshot_wanted wanted = {.database_id = nobody.database_id, .model = &nobody.model};
     vt_snapshot *snapshot;
     vt_index *ix;
     uint64_t seq;
     int left = allocations_left;
     allocations_left = -1;
-    ok(vt_snapshot_open(s->path, nobody.database_id, &nobody.model, NULL, &snapshot, &seq, err),
-       err);
+    ok(vt_snapshot_open(s->path, &wanted, NULL, &snapshot, &seq, err), err);
     allocations_left = left;
     vt_status status = vt_index_load(snapshot, DIM, &s->s.live, &ix, err);
     left = allocations_left;

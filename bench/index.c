@@ -172,9 +172,9 @@ static vt_status make_cells(bench *b, vt_pool *pool, vt_err *err) {
     vt_rebuild *r = NULL;
     bool more = true;
     vt_status s = vt_rebuild_open(b->index, &r, err);
-    if (s == VT_OK)
-        s = vt_rebuild_train(r, pool, err);
     while (s == VT_OK && more)
+        s = vt_rebuild_train(r, pool, &more, err);
+    for (more = true; s == VT_OK && more;)
         s = vt_rebuild_step(r, pool, &more, err);
     if (s == VT_OK)
         s = vt_rebuild_finish(r, err);

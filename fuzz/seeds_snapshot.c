@@ -37,9 +37,9 @@ static vt_status make_cells(vt_index *ix, vt_err *err) {
     vt_tuning *t = NULL;
     bool more = true;
     vt_status s = vt_rebuild_open(ix, &r, err);
-    if (s == VT_OK)
-        s = vt_rebuild_train(r, NULL, err);
     while (s == VT_OK && more)
+        s = vt_rebuild_train(r, NULL, &more, err);
+    for (more = true; s == VT_OK && more;)
         s = vt_rebuild_step(r, NULL, &more, err);
     if (s == VT_OK)
         s = vt_rebuild_finish(r, err);

@@ -123,8 +123,8 @@ vt_status vt_index_search(const vt_index *ix, const vt_index_query *q, vt_pool *
  * changes meanwhile is noted and brought in at the end. One rebuild of an index at a time.
  *
  *     vt_rebuild_open    under the write lock   takes a sample, begins to note changes
- *     vt_rebuild_train   under no lock          k-means
- *     vt_rebuild_step    under the read lock    some thousand slots; until *more is false
+ *     vt_rebuild_train   under no lock          k-means: some hundred rows; until *more is false
+ *     vt_rebuild_step    under the read lock    some hundred slots; until *more is false
  *     vt_rebuild_finish  under the write lock   the new cells take the place of the old
  *     vt_rebuild_close   under the write lock   whether finished or given up */
 typedef struct vt_rebuild vt_rebuild;
@@ -133,7 +133,7 @@ typedef struct vt_rebuild vt_rebuild;
 bool vt_index_rebuild_due(const vt_index *ix);
 /* E_INVALID: another one is open; fewer than 4 live slots; dim not in 64..4096. */
 vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) VT_MUST_USE;
-vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, vt_err *err) VT_MUST_USE;
+vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_finish(vt_rebuild *r, vt_err *err) VT_MUST_USE;
 void vt_rebuild_close(vt_rebuild *r); /* NULL allowed */

@@ -137,8 +137,10 @@ static void make_cells_meanwhile(shop *s, bool finish) {
     pthread_rwlock_wrlock(&s->lock);
     expect(s, vt_rebuild_open(s->s.ix, &r, &err) == VT_OK);
     pthread_rwlock_unlock(&s->lock);
-    expect(s, vt_rebuild_train(r, s->pool, &err) == VT_OK);
     while (more) {
+        expect(s, vt_rebuild_train(r, s->pool, &more, &err) == VT_OK);
+    }
+    for (more = true; more;) {
         pthread_rwlock_rdlock(&s->lock);
         expect(s, vt_rebuild_step(r, s->pool, &more, &err) == VT_OK);
         pthread_rwlock_unlock(&s->lock);

@@ -11,8 +11,7 @@
 
 enum { PRODUCTS = 300, QUERIES = 12 };
 
-/* ---- a process that is killed at a rename ------------------------------------------------------
- */
+/* ---- a process that is killed at a rename ---------------------------------------------------- */
 
 static int renames_left; /* 0: none is deadly */
 static bool die_before;
@@ -31,8 +30,7 @@ vt_status __wrap_vt_file_rename(const char *from, const char *to, vt_err *err) {
     return s;
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static int set_up(void **state) {
     *state = folder_make();
@@ -171,10 +169,6 @@ static size_t change_things(vt_catalog *c, unsigned version) {
     return 20 + 5 + 20 + 20;
 }
 
-static void put_back(vt_catalog *c) {
-    put_some(c, 30, 20, 1);
-}
-
 /* What searches answer, as text: ids and scores of many queries under several filters. */
 static char *answers(vt_catalog *c) {
     static const char *const filters[] = {"{}", "{\"category\":\"category 3\"}",
@@ -233,8 +227,7 @@ static void assert_same_as_full(const char *dir, size_t replayed) {
     free(full_text);
 }
 
-/* ---- starts -----------------------------------------------------------------------------------
- */
+/* ---- starts ---------------------------------------------------------------------------------- */
 
 static void a_start_from_a_snapshot(void **state) {
     vt_catalog *c = catalog_open(*state);
@@ -271,7 +264,7 @@ static void changes_since_are_brought_in(void **state) {
     vt_catalog_close(c);
     assert_same_as_full(*state, changed);
     c = catalog_open(*state); /* and go on from there */
-    put_back(c);
+    put_some(c, 30, 20, 1);
     assert_int_equal(change_things(c, 20), changed);
     save(c);
     put_made(c, 5, 99);
@@ -361,8 +354,7 @@ static void one_that_is_stopped_leaves_the_old_one(void **state) {
     assert_same_as_full(*state, 1);
 }
 
-/* ---- files that are no good ---------------------------------------------------------------------
- */
+/* ---- files that are no good ------------------------------------------------------------------ */
 
 /* Two snapshots and changes after each. */
 static void fill_with_two(const char *dir) {
@@ -609,8 +601,7 @@ static void a_check_finds_what_is_not_true(void **state) {
     assert_non_null(strstr(f.text, "the server makes another"));
 }
 
-/* ---- processes that end -------------------------------------------------------------------------
- */
+/* ---- processes that end ---------------------------------------------------------------------- */
 
 /* The child saves and is killed at its n-th rename, before or after it. */
 static void die_saving(const char *dir, int rename, bool before) {
@@ -726,8 +717,7 @@ static void a_disk_that_is_full(void **state) {
     assert_same_as_full(*state, 2);
 }
 
-/* ---- when, and the log of changes ---------------------------------------------------------------
- */
+/* ---- when, and the log of changes ------------------------------------------------------------ */
 
 static bool save_if_due(vt_catalog *c) {
     bool done = true;

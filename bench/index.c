@@ -172,9 +172,9 @@ static vt_status make_cells(bench *b, vt_pool *pool, vt_err *err) {
     vt_rebuild *r = NULL;
     bool more = true;
     vt_status s = vt_rebuild_open(b->index, &r, err);
-    if (s == VT_OK)
-        s = vt_rebuild_train(r, pool, err);
     while (s == VT_OK && more)
+        s = vt_rebuild_train(r, pool, &more, err);
+    for (more = true; s == VT_OK && more;)
         s = vt_rebuild_step(r, pool, &more, err);
     if (s == VT_OK)
         s = vt_rebuild_finish(r, err);
@@ -298,6 +298,7 @@ static vt_status save(bench *b, const char *const *words, vt_err *err) {
 }
 
 static vt_status load(bench *b, const char *const *words, vt_err *err) {
+    const vt_snapshot_wanted wanted = {.database_id = KEY.database_id, .model = &KEY.model};
     vt_pool *pool = NULL;
     vt_bitset keep;
     uint64_t seq;
@@ -308,7 +309,7 @@ static vt_status load(bench *b, const char *const *words, vt_err *err) {
         s = read_bits(b, words[3], &keep, err);
     uint64_t begun = vt_now_ns();
     if (s == VT_OK)
-        s = vt_snapshot_open(words[2], KEY.database_id, &KEY.model, pool, &b->snapshot, &seq, err);
+        s = vt_snapshot_open(words[2], &wanted, pool, &b->snapshot, &seq, err);
     if (s == VT_OK)
         s = vt_index_load(b->snapshot, b->base.width, &keep, &b->index, err);
     if (s == VT_OK)

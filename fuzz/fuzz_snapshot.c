@@ -1,6 +1,6 @@
-/* A snapshot of any bytes, with checksums that are right: refused with a text, or columns and index
- * in it are whole. A file is full of zeros, so that an input is a list of sections, from which a
- * file is made; or it is the file itself. */
+/* A snapshot of any bytes, with checksums that are right and a root that nobody asks for: refused
+ * with a text, or columns and index in it are whole. A file is full of zeros, so that an input is a
+ * list of sections, from which a file is made; or it is the file itself. */
 #include "catalog/saved.h"
 
 #include <sys/mman.h>
@@ -60,10 +60,11 @@ static void try_load(const vt_snapshot *s, uint64_t seq) {
 
 static void try_file(const char *path) {
     const vt_hash model = {0};
+    const vt_snapshot_wanted wanted = {.database_id = FUZZ_ID, .model = &model};
     vt_snapshot *s;
     uint64_t seq;
     vt_err err = {0};
-    vt_status status = vt_snapshot_open(path, FUZZ_ID, &model, NULL, &s, &seq, &err);
+    vt_status status = vt_snapshot_open(path, &wanted, NULL, &s, &seq, &err);
     if (status == VT_OK)
         try_load(s, seq);
     else if (s || !err.text[0] || (status != VT_E_CORRUPT && status != VT_E_MISMATCH))

@@ -37,9 +37,9 @@ static vt_status make_cells(vt_index *ix, vt_err *err) {
     vt_tuning *t = NULL;
     bool more = true;
     vt_status s = vt_rebuild_open(ix, &r, err);
-    if (s == VT_OK)
-        s = vt_rebuild_train(r, NULL, err);
     while (s == VT_OK && more)
+        s = vt_rebuild_train(r, NULL, &more, err);
+    for (more = true; s == VT_OK && more;)
         s = vt_rebuild_step(r, NULL, &more, err);
     if (s == VT_OK)
         s = vt_rebuild_finish(r, err);
@@ -105,10 +105,11 @@ static vt_status write_seed(const char *path, vt_err *err) {
                                         "categories", "terms",   "category_keys", "term_keys",
                                         "seqs"};
     const vt_hash model = {0};
+    const vt_snapshot_wanted wanted = {.database_id = FUZZ_ID, .model = &model};
     vt_snapshot *snapshot;
     vt_buf out;
     uint64_t seq;
-    vt_status s = vt_snapshot_open(path, FUZZ_ID, &model, NULL, &snapshot, &seq, err);
+    vt_status s = vt_snapshot_open(path, &wanted, NULL, &snapshot, &seq, err);
     vt_buf_init(&out, FUZZ_MAX);
     for (size_t i = 0; i < sizeof names / sizeof names[0] && s == VT_OK; i++) {
         size_t n;

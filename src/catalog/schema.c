@@ -12,7 +12,11 @@
  * commit, as small as the commits are. (An index on product.seq would be written to all over, for
  * ever, and not know what is gone.)
  *
- * Version 1 had neither `change` nor meta.changes_from.
+ * meta.snapshots tells the snapshots that this database has written from all other bytes that look
+ * like one: their roots, as vt_roots has them. A blob beside the counters, as it is read and
+ * written whole, once a start and once a snapshot.
+ *
+ * Version 1 had neither `change` nor meta.changes_from, version 2 no meta.snapshots.
  *
  * Rejected: vectors in a table of their own (two rows to keep in step, two pages a write), and
  * AUTOINCREMENT (a second counter beside seq, which tells a reused row from the old one as well).
@@ -23,7 +27,7 @@
 #define VALUE(x) TEXT(x)
 
 #define APPLICATION_ID 1987342958 /* 0x7674726e, "vtrn": byte 68 of the file, for file(1) */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 #define CHANGE "CREATE TABLE change (seq INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;"
 
@@ -36,7 +40,8 @@ static const char TABLES[] =
     " model_name TEXT NOT NULL,"
     " dim INTEGER NOT NULL,"
     " seq INTEGER NOT NULL,"
-    " changes_from INTEGER NOT NULL DEFAULT 0"
+    " changes_from INTEGER NOT NULL DEFAULT 0,"
+    " snapshots BLOB NOT NULL DEFAULT x''"
     ") STRICT;"
     "CREATE TABLE product ("
     " row INTEGER PRIMARY KEY,"
@@ -105,7 +110,7 @@ static vt_status insert_meta(sqlite3 *db, const vt_meta *meta, vt_err *err) {
     sqlite3_stmt *stmt = NULL;
     char model[65];
     vt_status s =
-        vt_sql_prepare(db, "INSERT INTO meta VALUES (1, ?1, ?2, ?3, ?4, 0, 0)", &stmt, err);
+        vt_sql_prepare(db, "INSERT INTO meta VALUES (1, ?1, ?2, ?3, ?4, 0, 0, x'')", &stmt, err);
     if (s != VT_OK)
         return s;
     vt_hash_hex(&meta->model, model);
@@ -136,16 +141,23 @@ vt_status vt_schema_create(sqlite3 *db, const vt_meta *meta, vt_err *err) {
     return undo(db, s);
 }
 
-/* Nothing is known of the changes so far: they count as forgotten. */
+/* Nothing is known of the changes so far: they count as forgotten. Nor of the snapshots so far: a
+ * start makes one anew. */
 vt_status vt_schema_upgrade(sqlite3 *db, vt_meta *meta, vt_err *err) {
     static const char from_1[] =
         "BEGIN IMMEDIATE;"
         "ALTER TABLE meta ADD COLUMN changes_from INTEGER NOT NULL DEFAULT 0;"
         "UPDATE meta SET changes_from = seq;" CHANGE "PRAGMA user_version=2;"
         "COMMIT;";
+    static const char from_2[] = "BEGIN IMMEDIATE;"
+                                 "ALTER TABLE meta ADD COLUMN snapshots BLOB NOT NULL DEFAULT x'';"
+                                 "PRAGMA user_version=3;"
+                                 "COMMIT;";
     vt_status s = VT_OK;
-    if (meta->version == 1)
+    if (meta->version < 2)
         s = undo(db, vt_sql_exec(db, from_1, "bring the file to the new format", err));
+    if (s == VT_OK && meta->version < 3)
+        s = undo(db, vt_sql_exec(db, from_2, "bring the file to the new format", err));
     if (s == VT_OK)
         meta->version = SCHEMA_VERSION;
     return s;
@@ -157,8 +169,11 @@ static vt_status read_meta_row(sqlite3_stmt *stmt, vt_meta *out, vt_err *err) {
     const char *name = (const char *)sqlite3_column_text(stmt, 2);
     int64_t dim = sqlite3_column_int64(stmt, 3), seq = sqlite3_column_int64(stmt, 4);
     int64_t from = sqlite3_column_int64(stmt, 5);
+    const void *roots = sqlite3_column_blob(stmt, 6);
+    size_t n_roots = (size_t)sqlite3_column_bytes(stmt, 6);
     if (!id || !model || !name || strlen(id) != 36 || !vt_hash_from_hex(model, &out->model) ||
-        dim < 1 || dim > 65536 || seq < 0 || from < 0 || from > seq)
+        dim < 1 || dim > 65536 || seq < 0 || from < 0 || from > seq ||
+        (n_roots > 0 && n_roots != sizeof out->roots))
         return vt_fail(err, VT_E_CORRUPT,
                        "%.300s: the row that names the model is damaged; run `vitrine check`, then "
                        "restore a backup or import the products again",
@@ -168,11 +183,19 @@ static vt_status read_meta_row(sqlite3_stmt *stmt, vt_meta *out, vt_err *err) {
     out->dim = (size_t)dim;
     out->seq = (uint64_t)seq;
     out->changes_from = (uint64_t)from;
+    if (roots)
+        memcpy(&out->roots, roots, sizeof out->roots);
     return VT_OK;
 }
 
-#define META "SELECT database_id, model, model_name, dim, seq,"
+/* By version. */
+#define META "SELECT database_id, model, model_name, dim, seq, "
 #define FROM " FROM meta WHERE one = 1"
+static const char *const READ_META[SCHEMA_VERSION + 1] = {
+    [1] = META "seq, x''" FROM,
+    [2] = META "changes_from, x''" FROM,
+    [3] = META "changes_from, snapshots" FROM,
+};
 
 vt_status vt_meta_read(sqlite3 *db, vt_meta *out, vt_err *err) {
     sqlite3_stmt *stmt = NULL;
@@ -181,8 +204,7 @@ vt_status vt_meta_read(sqlite3 *db, vt_meta *out, vt_err *err) {
     vt_status s = vt_sql_int(db, "PRAGMA user_version", &version, err);
     *out = (vt_meta){.version = (int)version};
     if (s == VT_OK)
-        s = vt_sql_prepare(db, version > 1 ? META " changes_from" FROM : META " seq" FROM, &stmt,
-                           err);
+        s = vt_sql_prepare(db, READ_META[version], &stmt, err);
     if (s == VT_OK)
         s = vt_sql_step(stmt, "read the model's identity", &row, err);
     if (s == VT_OK && !row)

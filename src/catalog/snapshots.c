@@ -11,6 +11,14 @@
  * changes back to it, so that a file that went bad on the disk costs a longer replay and no full
  * load. What cannot be used is said and removed: everything here can be made again.
  *
+ * A file is used only if this database has written it. catalog.db has the roots of the files that
+ * may be there (index/snapshot.c says what a root is), so that bytes that were changed and had
+ * their checksums made again are refused as those are whose checksums are wrong; whoever writes to
+ * catalog.db itself can change the products as well. The root is committed when the file is on the
+ * disk and before it has its name, beside the roots of those that it takes the place of: whenever
+ * the process ends, what lies there under a name is known. It is what was written that is noted,
+ * and never read back from a file to be noted again, which may have changed since.
+ *
  * When: a snapshot is worth its bytes when replaying would take a good part of a full load, that is
  * after 10 % of the products have changed. Fewer changes are worth it too, but not at any price: 1
  * KB a product for a second's replay at the next start, so that they wait longer the larger the
@@ -38,10 +46,11 @@ enum {
 
 struct vt_snapshots {
     char *path, *old;
-    vt_snapshot_key key;   /* but for its seq */
-    _Atomic uint64_t seq;  /* of index.snapshot; 0: there is none */
-    uint64_t old_seq;      /* of index.snapshot.old */
-    uint64_t changes_from; /* see vt_meta */
+    vt_snapshot_key key;    /* but for its seq */
+    _Atomic uint64_t seq;   /* of index.snapshot; 0: there is none */
+    uint64_t old_seq;       /* of index.snapshot.old */
+    vt_hash root, old_root; /* of the two; zeros where there is none or it could not be read */
+    uint64_t changes_from;  /* see vt_meta */
     uint64_t tried_ns;
     bool failed; /* the last try */
     bool from_snapshot;
@@ -137,6 +146,10 @@ static vt_status check_seq(const char *path, const vt_meta *meta, uint64_t seq, 
 vt_status vt_snapshot_restore(const char *path, const vt_restoring *from, vt_memory **out,
                               vt_restored *told, vt_err *err) {
     const vt_meta *meta = from->truth.meta;
+    const vt_snapshot_wanted wanted = {.database_id = meta->database_id,
+                                       .model = &meta->model,
+                                       .roots = meta->roots.of,
+                                       .n_roots = VT_ROOTS};
     uint64_t start = vt_now_ns();
     replay r = {0};
     vt_memory *m = NULL;
@@ -144,8 +157,7 @@ vt_status vt_snapshot_restore(const char *path, const vt_restoring *from, vt_mem
     *out = NULL;
     *told = (vt_restored){0};
     if (s == VT_OK)
-        s = vt_snapshot_open(path, meta->database_id, &meta->model, from->pool, &m->snapshot,
-                             &told->seq, err);
+        s = vt_snapshot_open(path, &wanted, from->pool, &m->snapshot, &told->seq, err);
     if (s == VT_OK)
         s = check_seq(path, meta, told->seq, err);
     if (s == VT_OK)
@@ -198,6 +210,8 @@ vt_memory *vt_snapshots_load(vt_snapshots *s, const vt_restoring *from, vt_say_f
             s->old_seq = 0;
         }
     }
+    if (m)
+        *(s->old_seq == 0 ? &s->root : &s->old_root) = vt_snapshot_root(m->snapshot);
     atomic_store(&s->seq, seq);
     s->from_snapshot = m != NULL;
     return m;
@@ -271,8 +285,35 @@ static vt_status keep_old(vt_snapshots *s, vt_err *err) {
         return VT_OK;
     if (status == VT_OK) {
         s->old_seq = atomic_load(&s->seq);
+        s->old_root = s->root;
+        s->root = (vt_hash){0};
         atomic_store(&s->seq, 0);
     }
+    return status;
+}
+
+/* Makes the file one that a start takes, once it has its name. */
+static vt_status note(const vt_snapshots *s, const vt_keeping *k, const vt_hash *root,
+                      vt_err *err) {
+    const vt_roots roots = {.of = {*root, s->root, s->old_root}};
+    vt_write write = {.roots = &roots, .err = err};
+    vt_writer_submit(k->writer, &write, 1);
+    return write.status;
+}
+
+/* The file is whole: gives it its name. */
+static vt_status put_in_place(vt_snapshots *s, const vt_keeping *k, vt_snapshot_writer *w,
+                              vt_err *err) {
+    vt_hash root;
+    vt_status status = vt_snapshot_seal(w, &root, err);
+    if (status == VT_OK)
+        status = note(s, k, &root, err);
+    if (status == VT_OK)
+        status = keep_old(s, err);
+    if (status == VT_OK)
+        status = vt_snapshot_commit(w, err);
+    if (status == VT_OK)
+        s->root = root;
     return status;
 }
 
@@ -289,9 +330,7 @@ static vt_status write_one(vt_snapshots *s, const vt_keeping *k, bool *done, vt_
     if (status == VT_OK && !more)
         status = save_columns(k, w, &more, err);
     if (status == VT_OK && !more)
-        status = keep_old(s, err);
-    if (status == VT_OK && !more)
-        status = vt_snapshot_commit(w, err);
+        status = put_in_place(s, k, w, err);
     *done = status == VT_OK && !more;
     if (*done)
         atomic_store(&s->seq, key.seq);

@@ -33,6 +33,7 @@ enum statement {
     STMT_CHANGE,
     STMT_FORGET,
     STMT_FORGOTTEN,
+    STMT_SNAPSHOTS,
     STMT_COUNT
 };
 
@@ -53,12 +54,13 @@ static const char *const SQL[STMT_COUNT] = {
     [STMT_CHANGE] = "INSERT OR REPLACE INTO change (seq, id) VALUES (?1, ?2)",
     [STMT_FORGET] = "DELETE FROM change WHERE seq <= ?1",
     [STMT_FORGOTTEN] = "UPDATE meta SET changes_from = ?1",
+    [STMT_SNAPSHOTS] = "UPDATE meta SET snapshots = ?1",
 };
 
 struct vt_store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT];
-    vt_meta meta;          /* as of the last commit */
+    vt_meta meta;          /* as of the last commit; its roots are those of the start */
     uint64_t seq;          /* last number given */
     uint64_t changes_from; /* of the open transaction */
     bool changed;          /* the open transaction has something to write */
@@ -404,6 +406,21 @@ vt_status vt_store_forget(vt_store *s, uint64_t up_to, vt_err *err) {
         s->changes_from = up_to;
     if (status == VT_OK)
         status = vt_sql_run(s->stmts[STMT_FORGET], "forget changes", err);
+    return end_change(s, status, &none);
+}
+
+vt_status vt_store_note_snapshots(vt_store *s, const vt_roots *roots, vt_err *err) {
+    sqlite3_stmt *stmt = s->stmts[STMT_SNAPSHOTS];
+    vt_stored none;
+    vt_status status = begin_change(s, &none, err);
+    if (status != VT_OK)
+        return status;
+    if (sqlite3_bind_blob(stmt, 1, roots, sizeof *roots, SQLITE_STATIC) != SQLITE_OK) {
+        status = vt_sql_fail(s->db, "note a snapshot", err);
+        vt_sql_reset(stmt);
+    } else {
+        status = vt_sql_run(stmt, "note a snapshot", err);
+    }
     return end_change(s, status, &none);
 }
 

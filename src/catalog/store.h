@@ -40,6 +40,8 @@ vt_status vt_store_delete(vt_store *s, const char *id, vt_stored *out, vt_err *e
 /* Nobody will replay from below up_to: what is known of changes up to there is removed, as far as
  * it is committed. */
 vt_status vt_store_forget(vt_store *s, uint64_t up_to, vt_err *err) VT_MUST_USE;
+/* From the commit on a start takes the snapshots of these roots, and no other. */
+vt_status vt_store_note_snapshots(vt_store *s, const vt_roots *roots, vt_err *err) VT_MUST_USE;
 /* OK: durable. Otherwise nothing of the transaction happened, and the store can be used on. */
 vt_status vt_store_commit(vt_store *s, vt_err *err) VT_MUST_USE;
 

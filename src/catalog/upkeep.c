@@ -42,10 +42,19 @@ static vt_status rebuild_begin(vt_memory *m, vt_rebuild **out, vt_err *err) {
 }
 
 /* *more stays true where it was interrupted. */
+static vt_status rebuild_centres(vt_memory *m, vt_rebuild *r, const interrupt *i, bool *more,
+                                 vt_err *err) {
+    vt_status s = VT_OK;
+    for (*more = true; s == VT_OK && *more && go_on(i);)
+        s = vt_rebuild_train(r, m->pool, more, err);
+    return s;
+}
+
+/* The same. */
 static vt_status rebuild_rows(vt_memory *m, vt_rebuild *r, const interrupt *i, bool *more,
                               vt_err *err) {
     vt_status s = VT_OK;
-    while (s == VT_OK && *more && go_on(i)) {
+    for (*more = true; s == VT_OK && *more && go_on(i);) {
         pthread_rwlock_rdlock(&m->lock);
         s = vt_rebuild_step(r, m->pool, more, err);
         pthread_rwlock_unlock(&m->lock);
@@ -63,8 +72,8 @@ vt_status vt_memory_rebuild(vt_memory *m, vt_stopped_fn stopped, void *ctx, bool
     s = rebuild_begin(m, &r, err);
     if (!r)
         return s;
-    s = vt_rebuild_train(r, m->pool, err);
-    if (s == VT_OK)
+    s = rebuild_centres(m, r, &i, &more, err);
+    if (s == VT_OK && !more)
         s = rebuild_rows(m, r, &i, &more, err);
     pthread_rwlock_wrlock(&m->lock);
     if (s == VT_OK && !more) {

@@ -102,6 +102,8 @@ static void write_one(vt_writer *w, vt_write *write) {
                          &stored, write->err);
     else if (write->id)
         write->status = vt_store_delete(w->o.store, write->id, &stored, write->err);
+    else if (write->roots)
+        write->status = vt_store_note_snapshots(w->o.store, write->roots, write->err);
     else
         write->status = vt_store_forget(w->o.store, write->forget, write->err);
     write->row = stored.row;

@@ -6,8 +6,9 @@
 
 /* One change asked for, and what became of it. */
 typedef struct vt_write {
-    vt_product *product; /* a put; NULL: a deletion of `id` */
-    const char *id;      /* NULL too: changes up to `forget` are forgotten (vt_store_forget) */
+    vt_product *product;   /* a put; NULL: a deletion of `id` */
+    const char *id;        /* NULL too: not of a product */
+    const vt_roots *roots; /* vt_store_note_snapshots; NULL too: vt_store_forget */
     uint64_t forget;
     vt_err *err;      /* the caller's, filled on failure */
     vt_status status; /* filled from here on */

@@ -119,65 +119,102 @@ typedef struct number {
     double value;
 } number;
 
-enum { N_NUMBERS = 32 };
+/* All of them, a group's side by side. */
+typedef struct numbers {
+    number all[40];
+    size_t n;
+} numbers;
+
+static void add(numbers *to, const number *some, size_t n) {
+    assert(n <= sizeof to->all / sizeof to->all[0] - to->n);
+    memcpy(to->all + to->n, some, n * sizeof *some);
+    to->n += n;
+}
 
 static double seconds(atomic_ullong *ns) {
     return (double)atomic_load(ns) / 1e9;
 }
 
-static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
-    vt_engine_counters *c = &e->counters;
-    vt_catalog_stats st;
-    vt_cache_stats ca, ve;
-    vt_catalog_describe(e->catalog, &st);
-    vt_cache_describe(e->cache, &ca);
-    vt_cache_describe(e->vectors, &ve);
-    const number all[] = {
+static void add_catalogue(vt_engine *e, numbers *out) {
+    vt_catalog_stats stats;
+    vt_catalog_describe(e->catalog, &stats);
+    const number some[] = {
         {"catalogue", "products", "vitrine_products", "gauge", "Products in the catalogue",
-         (double)st.products},
+         (double)stats.products},
         {"catalogue", "categories", "vitrine_categories", "gauge", "Distinct categories",
-         (double)st.categories},
+         (double)stats.categories},
         {"catalogue", "seq", "vitrine_change_number", "counter", "Last change number",
-         (double)st.seq},
+         (double)stats.seq},
         {"catalogue", "database_bytes", "vitrine_database_bytes", "gauge", "Size of catalog.db",
-         (double)st.database_bytes},
+         (double)stats.database_bytes},
         {"catalogue", "memory_bytes", "vitrine_index_bytes", "gauge",
-         "Columns and vectors in memory", (double)st.memory_bytes},
+         "Columns and vectors in memory", (double)stats.memory_bytes},
         {"catalogue", "commits", "vitrine_commits_total", "counter", "Durable commits",
-         (double)st.commits},
+         (double)stats.commits},
         {"catalogue", "rows_written", "vitrine_rows_written_total", "counter", "Rows written",
-         (double)st.rows_written},
+         (double)stats.rows_written},
+    };
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_answers(vt_engine *e, numbers *out) {
+    vt_cache_stats stats;
+    vt_cache_describe(e->cache, &stats);
+    const number some[] = {
         {"cache", "hits", "vitrine_cache_hits_total", "counter", "Answers from the cache",
-         (double)ca.hits},
+         (double)stats.hits},
         {"cache", "misses", "vitrine_cache_misses_total", "counter", "Answers computed",
-         (double)ca.misses},
+         (double)stats.misses},
         {"cache", "shared", "vitrine_cache_shared_total", "counter",
-         "Answers another request was computing", (double)ca.shared},
+         "Answers another request was computing", (double)stats.shared},
         {"cache", "evicted", "vitrine_cache_evicted_total", "counter", "Entries dropped for room",
-         (double)ca.evicted},
+         (double)stats.evicted},
         {"cache", "expired", "vitrine_cache_expired_total", "counter",
-         "Entries past their time to live", (double)ca.expired},
+         "Entries past their time to live", (double)stats.expired},
         {"cache", "entries", "vitrine_cache_entries", "gauge", "Entries in the cache",
-         (double)ca.entries},
-        {"cache", "bytes", "vitrine_cache_bytes", "gauge", "Bytes in the cache", (double)ca.bytes},
+         (double)stats.entries},
+        {"cache", "bytes", "vitrine_cache_bytes", "gauge", "Bytes in the cache",
+         (double)stats.bytes},
+    };
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_vectors(vt_engine *e, numbers *out) {
+    vt_cache_stats stats;
+    vt_cache_describe(e->vectors, &stats);
+    const number some[] = {
         {"vectors", "hits", "vitrine_vector_cache_hits_total", "counter",
-         "Queries whose vector was there", (double)ve.hits},
+         "Queries whose vector was there", (double)stats.hits},
         {"vectors", "misses", "vitrine_vector_cache_misses_total", "counter",
-         "Queries that were encoded", (double)ve.misses},
+         "Queries that were encoded", (double)stats.misses},
         {"vectors", "shared", "vitrine_vector_cache_shared_total", "counter",
-         "Queries another request was encoding", (double)ve.shared},
+         "Queries another request was encoding", (double)stats.shared},
         {"vectors", "evicted", "vitrine_vector_cache_evicted_total", "counter",
-         "Vectors dropped for room", (double)ve.evicted},
+         "Vectors dropped for room", (double)stats.evicted},
         {"vectors", "entries", "vitrine_vector_cache_entries", "gauge", "Vectors in the cache",
-         (double)ve.entries},
+         (double)stats.entries},
         {"vectors", "bytes", "vitrine_vector_cache_bytes", "gauge", "Bytes in the cache of vectors",
-         (double)ve.bytes},
+         (double)stats.bytes},
+    };
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_searches(vt_engine *e, numbers *out) {
+    vt_engine_counters *c = &e->counters;
+    const number some[] = {
         {"work", "text_searches", "vitrine_text_searches_total", "counter",
          "Text searches answered", (double)atomic_load(&c->text_searches)},
         {"work", "image_searches", "vitrine_image_searches_total", "counter",
          "Image searches answered", (double)atomic_load(&c->image_searches)},
         {"work", "search_seconds", "vitrine_search_seconds_total", "counter",
          "Time spent in searches", seconds(&c->search_ns)},
+    };
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_encoding(vt_engine *e, numbers *out) {
+    vt_engine_counters *c = &e->counters;
+    const number some[] = {
         {"work", "texts_encoded", "vitrine_texts_encoded_total", "counter",
          "Texts through the model", (double)atomic_load(&c->texts_encoded)},
         {"work", "text_batches", "vitrine_text_batches_total", "counter",
@@ -191,22 +228,47 @@ static size_t gather(vt_engine *e, number out[N_NUMBERS]) {
          "Images through the model", (double)atomic_load(&c->images_encoded)},
         {"work", "image_seconds", "vitrine_image_encode_seconds_total", "counter",
          "Time decoding and encoding images", seconds(&c->image_ns)},
+    };
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_ingestion(vt_engine *e, numbers *out) {
+    vt_engine_counters *c = &e->counters;
+    const number some[] = {
         {"work", "ingested", "vitrine_products_ingested_total", "counter", "Products accepted",
          (double)atomic_load(&c->ingested)},
         {"work", "ingest_failed", "vitrine_products_refused_total", "counter", "Products refused",
          (double)atomic_load(&c->ingest_failed)},
-        {"work", "uptime_seconds", "vitrine_uptime_seconds", "gauge",
-         "Seconds since the engine opened", vt_seconds_since(e->opened_ns)},
     };
-    _Static_assert(sizeof all / sizeof all[0] == N_NUMBERS, "one number a row");
-    memcpy(out, all, sizeof all);
-    return N_NUMBERS;
+    add(out, some, sizeof some / sizeof some[0]);
+}
+
+static void add_uptime(vt_engine *e, numbers *out) {
+    const number uptime = {"work",
+                           "uptime_seconds",
+                           "vitrine_uptime_seconds",
+                           "gauge",
+                           "Seconds since the engine opened",
+                           vt_seconds_since(e->opened_ns)};
+    add(out, &uptime, 1);
+}
+
+static void gather(vt_engine *e, numbers *out) {
+    out->n = 0;
+    add_catalogue(e, out);
+    add_answers(e, out);
+    add_vectors(e, out);
+    add_searches(e, out);
+    add_encoding(e, out);
+    add_ingestion(e, out);
+    add_uptime(e, out);
 }
 
 vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) {
-    number numbers[N_NUMBERS];
-    size_t n = gather(e, numbers);
+    numbers found;
+    const number *of = found.all;
     vt_json w;
+    gather(e, &found);
     vt_json_init(&w, answer);
     vt_json_open(&w, '{');
     vt_json_key(&w, "version");
@@ -215,14 +277,14 @@ vt_status vt_engine_stats(vt_engine *e, vt_buf *answer, vt_err *err) {
     vt_json_open(&w, '{');
     vt_model_write(vt_clip_describe(e->clip), e->model_name, &w);
     vt_json_close(&w, '}');
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || strcmp(numbers[i].group, numbers[i - 1].group) != 0) {
-            vt_json_key(&w, numbers[i].group);
+    for (size_t i = 0; i < found.n; i++) {
+        if (i == 0 || strcmp(of[i].group, of[i - 1].group) != 0) {
+            vt_json_key(&w, of[i].group);
             vt_json_open(&w, '{');
         }
-        vt_json_key(&w, numbers[i].key);
-        vt_json_num(&w, numbers[i].value, 15);
-        if (i + 1 == n || strcmp(numbers[i].group, numbers[i + 1].group) != 0)
+        vt_json_key(&w, of[i].key);
+        vt_json_num(&w, of[i].value, 15);
+        if (i + 1 == found.n || strcmp(of[i].group, of[i + 1].group) != 0)
             vt_json_close(&w, '}');
     }
     vt_json_key(&w, "index");
@@ -238,12 +300,13 @@ void vt_engine_index_write(vt_engine *e, vt_json *w) {
 }
 
 vt_status vt_engine_metrics(vt_engine *e, vt_buf *answer, vt_err *err) {
-    number numbers[N_NUMBERS];
-    size_t n = gather(e, numbers);
-    for (size_t i = 0; i < n; i++)
-        vt_buf_printf(answer, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", numbers[i].metric,
-                      numbers[i].help, numbers[i].metric, numbers[i].type, numbers[i].metric,
-                      numbers[i].value);
+    numbers found;
+    gather(e, &found);
+    for (size_t i = 0; i < found.n; i++) {
+        const number *of = &found.all[i];
+        vt_buf_printf(answer, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", of->metric, of->help,
+                      of->metric, of->type, of->metric, of->value);
+    }
     vt_garden_metrics(e->garden, answer);
     vt_audit_metrics(e->audit, answer);
     return vt_buf_status(answer, "the metrics", err);

@@ -123,8 +123,8 @@ vt_status vt_index_search(const vt_index *ix, const vt_index_query *q, vt_pool *
  * changes meanwhile is noted and brought in at the end. One rebuild of an index at a time.
  *
  *     vt_rebuild_open    under the write lock   takes a sample, begins to note changes
- *     vt_rebuild_train   under no lock          k-means
- *     vt_rebuild_step    under the read lock    some thousand slots; until *more is false
+ *     vt_rebuild_train   under no lock          k-means: some hundred rows; until *more is false
+ *     vt_rebuild_step    under the read lock    some hundred slots; until *more is false
  *     vt_rebuild_finish  under the write lock   the new cells take the place of the old
  *     vt_rebuild_close   under the write lock   whether finished or given up */
 typedef struct vt_rebuild vt_rebuild;
@@ -133,7 +133,7 @@ typedef struct vt_rebuild vt_rebuild;
 bool vt_index_rebuild_due(const vt_index *ix);
 /* E_INVALID: another one is open; fewer than 4 live slots; dim not in 64..4096. */
 vt_status vt_rebuild_open(vt_index *ix, vt_rebuild **out, vt_err *err) VT_MUST_USE;
-vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, vt_err *err) VT_MUST_USE;
+vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_step(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) VT_MUST_USE;
 vt_status vt_rebuild_finish(vt_rebuild *r, vt_err *err) VT_MUST_USE;
 void vt_rebuild_close(vt_rebuild *r); /* NULL allowed */
@@ -164,7 +164,8 @@ void vt_index_spend_more(vt_index *ix, vt_query_kind kind, float factor);
 /* ---- snapshot ----------------------------------------------------------------------------- */
 
 /* A file of named sections with checksums, which is either whole or not there. See snapshot.c for
- * the format. */
+ * the format. Its root is the SHA-256 of its header, whose checksums cover all the rest: two files
+ * of one root are the same file, and whoever notes the roots of what he wrote knows it again. */
 typedef struct vt_snapshot_key { /* whose it is and of which state: compared when it is opened */
     char database_id[37];
     vt_hash model;
@@ -188,19 +189,29 @@ vt_status vt_snapshot_add(vt_snapshot_writer *w, const void *bytes, size_t n,
                           vt_err *err) VT_MUST_USE;
 /* Writes what waits. For whoever added it under a lock, once that is given back. */
 vt_status vt_snapshot_flush(vt_snapshot_writer *w, vt_err *err) VT_MUST_USE;
-vt_status vt_snapshot_commit(vt_snapshot_writer *w, vt_err *err) VT_MUST_USE; /* then close */
+/* Makes the file whole and durable under its name of before; nothing can be added after it. */
+vt_status vt_snapshot_seal(vt_snapshot_writer *w, vt_hash *root, vt_err *err) VT_MUST_USE;
+/* Seals it where that has not been done, and gives it its name; then close. */
+vt_status vt_snapshot_commit(vt_snapshot_writer *w, vt_err *err) VT_MUST_USE;
 void vt_snapshot_close(vt_snapshot_writer *w); /* uncommitted: the file is removed; NULL allowed */
 /* Removes what a process that was killed has left beside `path`. vt_snapshot_begin does it too. */
 void vt_snapshot_sweep(const char *path);
 
 typedef struct vt_snapshot vt_snapshot;
 
+typedef struct vt_snapshot_wanted { /* what a file must be to be opened */
+    const char *database_id;
+    const vt_hash *model;
+    const vt_hash *roots; /* one of these; NULL: any, so that it may be anybody's */
+    size_t n_roots;
+} vt_snapshot_wanted;
+
 /* Maps the file copy-on-write, verifies header, table and every checksum (on the pool's threads).
- * E_NOT_FOUND; E_MISMATCH: another database, model or version; E_CORRUPT says what. *seq is the
- * key's. */
-vt_status vt_snapshot_open(const char *path, const char *database_id, const vt_hash *model,
-                           vt_pool *pool, vt_snapshot **out, uint64_t *seq,
-                           vt_err *err) VT_MUST_USE;
+ * E_NOT_FOUND; E_MISMATCH: another database, model, version or root; E_CORRUPT says what. *seq is
+ * the key's. */
+vt_status vt_snapshot_open(const char *path, const vt_snapshot_wanted *wanted, vt_pool *pool,
+                           vt_snapshot **out, uint64_t *seq, vt_err *err) VT_MUST_USE;
+vt_hash vt_snapshot_root(const vt_snapshot *s);
 void vt_snapshot_release(vt_snapshot *s); /* NULL allowed; unmaps */
 /* The bytes of a section, 4096-byte aligned and writable (changes stay private to this process);
  * NULL where there is none of this name. Valid until the release. */

@@ -73,35 +73,57 @@ void vt_assigner_run(vt_assigner *a, const float *x, size_t stride, size_t rows,
     }
 }
 
-typedef struct rounds {
-    size_t dim, n;
-    float *centres, *sums;
-    size_t *counts;
-} rounds;
-
-/* One pass over all rows: sums and counts of what each centre attracts. */
-static void attract(rounds *k, vt_assigner *a, const float *x, size_t stride, size_t rows,
-                    vt_pool *pool) {
-    uint32_t to[VT_ASSIGN_ROWS];
+static void begin_round(vt_kmeans *k) {
     memset(k->sums, 0, k->n * k->dim * sizeof *k->sums);
     memset(k->counts, 0, k->n * sizeof *k->counts);
-    vt_assigner_set(a, k->centres);
-    for (size_t done = 0; done < rows; done += VT_ASSIGN_ROWS) {
-        size_t some = rows - done < VT_ASSIGN_ROWS ? rows - done : VT_ASSIGN_ROWS;
-        vt_pool_give_way(pool);
-        vt_assigner_run(a, x + done * stride, stride, some, to, pool);
-        for (size_t r = 0; r < some; r++) {
-            const float *row = x + (done + r) * stride;
-            float *sum = k->sums + to[r] * k->dim;
-            for (size_t i = 0; i < k->dim; i++) {
-                sum[i] += row[i];
-            }
-            k->counts[to[r]]++;
-        }
-    }
+    vt_assigner_set(&k->assigner, k->centres);
+    k->seen = 0;
 }
 
-static void move_centres(rounds *k) {
+vt_status vt_kmeans_open(vt_kmeans *k, vt_err *err) {
+    vt_status s;
+    assert(k->rows >= k->n);
+    k->sums = vt_alloc(k->n * k->dim, sizeof *k->sums);
+    k->counts = vt_alloc(k->n, sizeof *k->counts);
+    if (!k->sums || !k->counts) {
+        return vt_fail_nomem(err, k->n * k->dim * sizeof *k->sums);
+    }
+    s = vt_assigner_open(k->dim, k->n, &k->assigner, err);
+    if (s != VT_OK) {
+        return s;
+    }
+    for (size_t c = 0; c < k->n; c++) { /* the rows are in random order already */
+        memcpy(k->centres + c * k->dim, k->x + c * k->stride, k->dim * sizeof *k->x);
+    }
+    begin_round(k);
+    return VT_OK;
+}
+
+void vt_kmeans_close(vt_kmeans *k) {
+    vt_assigner_close(&k->assigner);
+    free(k->sums);
+    free(k->counts);
+    *k = (vt_kmeans){0};
+}
+
+/* Adds the next rows to what their centres have attracted. */
+static void attract(vt_kmeans *k, vt_pool *pool) {
+    uint32_t to[VT_ASSIGN_ROWS];
+    const float *x = k->x + k->seen * k->stride;
+    size_t left = k->rows - k->seen, some = left < VT_ASSIGN_ROWS ? left : VT_ASSIGN_ROWS;
+    vt_assigner_run(&k->assigner, x, k->stride, some, to, pool);
+    for (size_t r = 0; r < some; r++) {
+        const float *row = x + r * k->stride;
+        float *sum = k->sums + to[r] * k->dim;
+        for (size_t i = 0; i < k->dim; i++) {
+            sum[i] += row[i];
+        }
+        k->counts[to[r]]++;
+    }
+    k->seen += some;
+}
+
+static void move_centres(vt_kmeans *k) {
     for (size_t c = 0; c < k->n; c++) {
         for (size_t i = 0; k->counts[c] > 0 && i < k->dim; i++) {
             k->centres[c * k->dim + i] = k->sums[c * k->dim + i] / (float)k->counts[c];
@@ -109,7 +131,7 @@ static void move_centres(rounds *k) {
     }
 }
 
-static size_t largest(const rounds *k) {
+static size_t largest(const vt_kmeans *k) {
     size_t best = 0;
     for (size_t c = 1; c < k->n; c++) {
         best = k->counts[c] > k->counts[best] ? c : best;
@@ -118,9 +140,9 @@ static size_t largest(const rounds *k) {
 }
 
 /* Gives each poor centre half of the largest cell. */
-static void even_out(rounds *k, size_t rows) {
+static void even_out(vt_kmeans *k) {
     for (size_t c = 0; c < k->n; c++) {
-        if (k->counts[c] * LEAST * k->n >= rows) {
+        if (k->counts[c] * LEAST * k->n >= k->rows) {
             continue;
         }
         size_t rich = largest(k);
@@ -134,34 +156,16 @@ static void even_out(rounds *k, size_t rows) {
     }
 }
 
-vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size_t n,
-                    float *centres, vt_pool *pool, vt_err *err) {
-    rounds k = {.dim = dim,
-                .n = n,
-                .centres = centres,
-                .sums = vt_alloc(n * dim, sizeof *k.sums),
-                .counts = vt_alloc(n, sizeof *k.counts)};
-    vt_assigner a = {0};
-    vt_status s = VT_OK;
-    assert(rows >= n);
-    if (!k.sums || !k.counts) {
-        s = vt_fail_nomem(err, n * dim * sizeof *k.sums);
-        goto done;
+bool vt_kmeans_step(vt_kmeans *k, vt_pool *pool) {
+    attract(k, pool);
+    if (k->seen < k->rows) {
+        return true;
     }
-    s = vt_assigner_open(dim, n, &a, err);
-    for (size_t c = 0; s == VT_OK && c < n; c++) { /* the sample is in random order already */
-        memcpy(centres + c * dim, x + c * stride, dim * sizeof *x);
+    move_centres(k);
+    if (++k->round == ROUNDS) {
+        return false;
     }
-    for (size_t round = 0; s == VT_OK && round < ROUNDS; round++) {
-        attract(&k, &a, x, stride, rows, pool);
-        move_centres(&k);
-        if (round + 1 < ROUNDS) {
-            even_out(&k, rows);
-        }
-    }
-    vt_assigner_close(&a);
-done:
-    free(k.sums);
-    free(k.counts);
-    return s;
+    even_out(k);
+    begin_round(k);
+    return true;
 }

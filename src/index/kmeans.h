@@ -23,8 +23,21 @@ void vt_assigner_set(vt_assigner *a, const float *centres);
 void vt_assigner_run(vt_assigner *a, const float *x, size_t stride, size_t rows, uint32_t *to,
                      vt_pool *pool);
 
-/* Lloyd's iteration over x[rows][stride], rows >= n; centres[n][dim] are filled. */
-vt_status vt_kmeans(const float *x, size_t stride, size_t rows, size_t dim, size_t n,
-                    float *centres, vt_pool *pool, vt_err *err) VT_MUST_USE;
+/* Lloyd's iteration, in steps. Whoever opens it sets what it is over. */
+typedef struct vt_kmeans {
+    const float *x; /* [rows][stride], rows >= n, in random order; not owned */
+    size_t stride, rows, dim, n;
+    float *centres; /* [n][dim], filled; not owned */
+
+    vt_assigner assigner;
+    float *sums; /* [n][dim] of what each centre has attracted in this round */
+    size_t *counts;
+    size_t round, seen; /* rows of this round */
+} vt_kmeans;
+
+vt_status vt_kmeans_open(vt_kmeans *k, vt_err *err) VT_MUST_USE; /* failed or not: close it */
+/* A pass over VT_ASSIGN_ROWS rows; false after the last. */
+bool vt_kmeans_step(vt_kmeans *k, vt_pool *pool);
+void vt_kmeans_close(vt_kmeans *k); /* zeros allowed */
 
 #endif

@@ -30,7 +30,9 @@ struct vt_rebuild {
     size_t n_cells, n_sample;
     uint8_t *sample; /* [n_sample] rows of ix->fine */
     float *steps;    /* theirs */
-    float *centres;  /* [n_cells][dim] */
+    float *x;        /* [n_sample][padded], while centres are looked for */
+    vt_kmeans kmeans;
+    float *centres; /* [n_cells][dim] */
     vt_assigner assigner;
     vt_cells *cells; /* those being filled */
     vt_bitset noted;
@@ -137,43 +139,59 @@ void vt_rebuild_close(vt_rebuild *r) {
     if (r->ix->noted == &r->noted) {
         r->ix->noted = NULL;
     }
+    vt_kmeans_close(&r->kmeans);
     vt_assigner_close(&r->assigner);
     vt_cells_close(r->cells);
     vt_bitset_release(&r->noted);
     free(r->sample);
     free(r->steps);
+    free(r->x);
     free(r->centres);
     free(r->rows);
     free(r);
 }
 
-vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, vt_err *err) {
+/* ---- centres ---------------------------------------------------------------------------- */
+
+static vt_status begin_centres(vt_rebuild *r, vt_err *err) {
     const vt_fine *f = &r->ix->fine; /* its shape, which never changes */
     size_t padded = vt_index_padded(r->ix), dim = r->ix->dim;
-    float *x = vt_alloc_aligned(r->n_sample * padded, sizeof *x);
+    r->x = vt_alloc_aligned(r->n_sample * padded, sizeof *r->x);
     r->centres = vt_alloc(r->n_cells * dim, sizeof *r->centres);
     r->rows = vt_alloc_aligned(VT_ASSIGN_ROWS * padded, sizeof *r->rows);
-    vt_status s = x && r->centres && r->rows
-                      ? VT_OK
-                      : vt_fail_nomem(err, (r->n_sample + r->n_cells) * padded * sizeof *x);
-    for (size_t i = 0; s == VT_OK && i < r->n_sample; i++) {
-        vt_fine_decode(f, r->sample + i * f->row_bytes, r->steps[i], x + i * padded);
+    if (!r->x || !r->centres || !r->rows) {
+        return vt_fail_nomem(err, (r->n_sample + r->n_cells) * padded * sizeof *r->x);
     }
-    if (s == VT_OK) {
-        s = vt_kmeans(x, padded, r->n_sample, dim, r->n_cells, r->centres, pool, err);
+    for (size_t i = 0; i < r->n_sample; i++) {
+        vt_fine_decode(f, r->sample + i * f->row_bytes, r->steps[i], r->x + i * padded);
     }
-    if (s == VT_OK) {
-        s = vt_assigner_open(dim, r->n_cells, &r->assigner, err);
-    }
+    r->kmeans = (vt_kmeans){.x = r->x,
+                            .stride = padded,
+                            .rows = r->n_sample,
+                            .dim = dim,
+                            .n = r->n_cells,
+                            .centres = r->centres};
+    return vt_kmeans_open(&r->kmeans, err);
+}
+
+static vt_status end_centres(vt_rebuild *r, vt_err *err) {
+    size_t dim = r->ix->dim;
+    vt_status s;
+    vt_kmeans_close(&r->kmeans);
+    free(r->x);
+    r->x = NULL;
+    s = vt_assigner_open(dim, r->n_cells, &r->assigner, err);
     if (s == VT_OK) {
         vt_assigner_set(&r->assigner, r->centres);
         s = vt_cells_open(dim, r->n_cells, r->centres, r->n_sample, &r->cells, err);
     }
-    if (s == VT_OK) {
-        s = vt_cells_reserve(r->cells, r->slots, err);
-    }
-    free(x);
-    return s;
+    return s == VT_OK ? vt_cells_reserve(r->cells, r->slots, err) : s;
+}
+
+vt_status vt_rebuild_train(vt_rebuild *r, vt_pool *pool, bool *more, vt_err *err) {
+    vt_status s = r->x ? VT_OK : begin_centres(r, err);
+    *more = s == VT_OK && vt_kmeans_step(&r->kmeans, pool);
+    return s == VT_OK && !*more ? end_centres(r, err) : s;
 }
 
 /* ---- steps ------------------------------------------------------------------------------ */

@@ -16,7 +16,12 @@
  * the pages in; the writer makes them as bytes come.
  *
  * Nothing of the file is believed but after that, and what a section means is for those to validate
- * who read it: checksums tell damage, not malice.
+ * who read it: checksums that are right may have been made again over damage. So whoever wrote the
+ * file keeps its root, the SHA-256 of the first page. The page has the checksums of all the rest (a
+ * hash tree of three levels: Merkle 1987), so that no byte can change and the root stay, but for a
+ * section that was made to collide in XXH3, on purpose. SHA-256 of every byte would keep that out
+ * too, and take a start half a second or more a gigabyte; against somebody who can write to the
+ * folder neither helps, as the products lie beside it.
  *
  * The map is private and writable: the index changes its rows in place, and the kernel copies the
  * pages that are written to. A file is never written again once it has its name, only replaced:
@@ -64,6 +69,10 @@ static uint64_t sum_header(const header *h) {
     return XXH3_64bits(h, offsetof(header, self));
 }
 
+static vt_hash root_of(const header *h) {
+    return vt_hash_bytes(h, sizeof *h);
+}
+
 /* n up to the next page; n is at most a file's size. */
 static uint64_t page_up(uint64_t n) {
     return (n + PAGE - 1) / PAGE * PAGE;
@@ -91,6 +100,7 @@ struct vt_snapshot_writer {
     vt_buf held;                  /* not written yet */
     XXH3_state_t *chunk, *chunks; /* of the open section: its last chunk, and the sums of all */
     size_t in_chunk;
+    bool sealed;
 };
 
 static char *part_of(const char *path) {
@@ -264,14 +274,23 @@ static vt_status write_header(vt_snapshot_writer *w, vt_err *err) {
     return VT_OK;
 }
 
-vt_status vt_snapshot_commit(vt_snapshot_writer *w, vt_err *err) {
+vt_status vt_snapshot_seal(vt_snapshot_writer *w, vt_hash *root, vt_err *err) {
     vt_status s;
+    assert(!w->sealed);
     end_section(w);
     s = vt_snapshot_flush(w, err);
     if (s == VT_OK)
         s = write_header(w, err);
     if (s == VT_OK && fsync(w->fd) != 0)
         s = vt_fail_errno(err, errno, "cannot write %s", w->part);
+    w->sealed = s == VT_OK;
+    *root = root_of(&w->head);
+    return s;
+}
+
+vt_status vt_snapshot_commit(vt_snapshot_writer *w, vt_err *err) {
+    vt_hash root;
+    vt_status s = w->sealed ? VT_OK : vt_snapshot_seal(w, &root, err);
     return s == VT_OK ? vt_file_rename(w->part, w->path, err) : s;
 }
 
@@ -283,8 +302,16 @@ struct vt_snapshot {
     uint64_t at[VT_SNAPSHOT_SECTIONS]; /* where a section begins */
 };
 
-static vt_status check_header(const char *path, const vt_snapshot *s, const char *database_id,
-                              const vt_hash *model, vt_err *err) {
+static bool has_root(const vt_snapshot_wanted *wanted, const header *h) {
+    vt_hash root = root_of(h);
+    for (size_t i = 0; i < wanted->n_roots; i++)
+        if (vt_hash_equal(&wanted->roots[i], &root))
+            return true;
+    return !wanted->roots;
+}
+
+static vt_status check_header(const char *path, const vt_snapshot *s,
+                              const vt_snapshot_wanted *wanted, vt_err *err) {
     const header *h = s->head;
     if (s->map.size < PAGE || memcmp(h->magic, magic, sizeof magic) != 0)
         return vt_fail(err, VT_E_CORRUPT, "%s is not a snapshot", path);
@@ -292,16 +319,19 @@ static vt_status check_header(const char *path, const vt_snapshot *s, const char
         return vt_fail(err, VT_E_CORRUPT, "%s: its header is damaged", path);
     if (h->version != VERSION || h->order != ORDER)
         return vt_fail(err, VT_E_MISMATCH, "%s is of another version (%u)", path, h->version);
+    if (strncmp(h->database_id, wanted->database_id, sizeof h->database_id) != 0)
+        return vt_fail(err, VT_E_MISMATCH, "%s belongs to another database (%.36s)", path,
+                       h->database_id);
+    if (memcmp(h->model, wanted->model->bytes, sizeof h->model) != 0)
+        return vt_fail(err, VT_E_MISMATCH, "%s holds vectors of another model", path);
+    if (!has_root(wanted, h))
+        return vt_fail(err, VT_E_MISMATCH,
+                       "%s is none of the snapshots that its database knows to have written", path);
     if (h->file_bytes != s->map.size)
         return vt_fail(err, VT_E_CORRUPT, "%s has %zu bytes and says %llu", path, s->map.size,
                        (unsigned long long)h->file_bytes);
     if (h->n_sections > VT_SNAPSHOT_SECTIONS)
         return vt_fail(err, VT_E_CORRUPT, "%s: its table of sections is damaged", path);
-    if (strncmp(h->database_id, database_id, sizeof h->database_id) != 0)
-        return vt_fail(err, VT_E_MISMATCH, "%s belongs to another database (%.36s)", path,
-                       h->database_id);
-    if (memcmp(h->model, model->bytes, sizeof h->model) != 0)
-        return vt_fail(err, VT_E_MISMATCH, "%s holds vectors of another model", path);
     return VT_OK;
 }
 
@@ -371,8 +401,8 @@ static vt_status verify(const char *path, const vt_snapshot *s, vt_pool *pool, v
     return status;
 }
 
-vt_status vt_snapshot_open(const char *path, const char *database_id, const vt_hash *model,
-                           vt_pool *pool, vt_snapshot **out, uint64_t *seq, vt_err *err) {
+vt_status vt_snapshot_open(const char *path, const vt_snapshot_wanted *wanted, vt_pool *pool,
+                           vt_snapshot **out, uint64_t *seq, vt_err *err) {
     vt_snapshot *s = vt_alloc(1, sizeof *s);
     vt_status status;
     *out = NULL;
@@ -382,7 +412,7 @@ vt_status vt_snapshot_open(const char *path, const char *database_id, const vt_h
     status = vt_file_map_private(path, &s->map, err);
     s->head = (const header *)(const void *)s->map.data;
     if (status == VT_OK)
-        status = check_header(path, s, database_id, model, err);
+        status = check_header(path, s, wanted, err);
     if (status == VT_OK && !place_sections(s))
         status = vt_fail(err, VT_E_CORRUPT, "%s: its sections do not fill it", path);
     if (status == VT_OK)
@@ -394,6 +424,10 @@ vt_status vt_snapshot_open(const char *path, const char *database_id, const vt_h
     *seq = s->head->seq;
     *out = s;
     return VT_OK;
+}
+
+vt_hash vt_snapshot_root(const vt_snapshot *s) {
+    return root_of(s->head);
 }
 
 void vt_snapshot_release(vt_snapshot *s) {

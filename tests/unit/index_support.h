@@ -300,12 +300,20 @@ static inline double shelf_recall(const shelf *s, vt_index_query q, const float 
 
 /* ---- cells ---------------------------------------------------------------------------------- */
 
+static inline void train(vt_rebuild *r, vt_pool *pool) {
+    vt_err err;
+    bool more = true;
+    while (more) {
+        ok(vt_rebuild_train(r, pool, &more, &err), &err);
+    }
+}
+
 static inline void make_cells(vt_index *ix, vt_pool *pool) {
     vt_rebuild *r;
     vt_err err;
     bool more = true;
     ok(vt_rebuild_open(ix, &r, &err), &err);
-    ok(vt_rebuild_train(r, pool, &err), &err);
+    train(r, pool);
     while (more) {
         ok(vt_rebuild_step(r, pool, &more, &err), &err);
     }

@@ -1,10 +1,11 @@
 /* Makes the checksums of a snapshot's bytes right again, so that what tests and fuzzing change in
- * it is seen by what lies behind them. The format is that of src/index/snapshot.c. */
+ * it is seen by what lies behind them, and tells the root that it has then. The format is that of
+ * src/index/snapshot.c. */
 #ifndef VT_TEST_SNAPSHOT_SEAL_H
 #define VT_TEST_SNAPSHOT_SEAL_H
 
-#include <stdint.h>
-#include <string.h>
+#include "base/base.h"
+
 #include <xxhash.h>
 
 enum {
@@ -57,6 +58,11 @@ static inline void snapshot_seal(uint8_t *file, size_t n) {
         at += bytes;
     }
     seal_set(file, SEAL_SELF, XXH3_64bits(file, SEAL_SELF));
+}
+
+/* Of a file that has its first page. */
+static inline vt_hash snapshot_root(const uint8_t *file) {
+    return vt_hash_bytes(file, SEAL_PAGE);
 }
 
 #endif

@@ -230,6 +230,28 @@ static void cells_are_made_where_they_are_due(void **state) {
     vt_catalog_close(c);
 }
 
+static size_t asked, stop_at;
+
+static bool when_asked_often(void *ctx) {
+    return ++asked > stop_at;
+}
+
+/* It asks every few milliseconds, also while centres are looked for, and does not go on. */
+static void a_rebuild_stops_wherever_it_is(void **state) {
+    enum { ROUNDS = 10, SAMPLE = 9000, AT_A_TIME = 512 }; /* those of k-means, or nearly */
+    vt_catalog *c = catalog_open(world.dir);
+    for (stop_at = 0;; stop_at += 1 + stop_at / 4) {
+        asked = 0;
+        if (rebuild(c, when_asked_often))
+            break;
+        assert_int_equal(asked, stop_at + 1);
+        assert_int_equal(cells_of(c), 0);
+    }
+    assert_true(asked > ROUNDS * SAMPLE / AT_A_TIME);
+    vt_catalog_close(c);
+    assert_sound(world.dir);
+}
+
 static void what_was_learnt_can_be_corrected(void **state) {
     vt_catalog *c = catalog_open(world.dir);
     float before, after;
@@ -365,6 +387,7 @@ static void a_wish_that_cannot_be_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_are_made_where_they_are_due),
+        cmocka_unit_test(a_rebuild_stops_wherever_it_is),
         cmocka_unit_test(what_was_learnt_can_be_corrected),
         cmocka_unit_test(a_search_finds_what_it_promises),
         cmocka_unit_test(changes_are_found_in_their_cells),

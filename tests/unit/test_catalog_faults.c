@@ -340,6 +340,41 @@ static void a_checkpoint_that_fails_is_tried_again(void **state) {
     folder_remove(dir);
 }
 
+/* Nothing gets a name that a start would not know: the one before stays until the disk works. */
+static void a_snapshot_that_cannot_be_noted(void **state) {
+    static const fault_kind kinds[] = {FAULT_WRITE, FAULT_SYNC};
+    char *dir = folder_make();
+    vt_catalog *c = open_failing(dir);
+    vt_catalog_stats stats;
+    bool done;
+    vt_err err;
+    put_made(c, 1, 1);
+    assert_int_equal(vt_catalog_save(c, true, NULL, NULL, &done, &err), VT_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        put_made(c, 2, i + 1);
+        arm(kinds[i], 1, true, SQLITE_IOERR_WRITE);
+        assert_int_equal(vt_catalog_save(c, true, NULL, NULL, &done, &err), VT_E_IO);
+        assert_true(disarm() > 0);
+        assert_false(done);
+        vt_catalog_describe(c, &stats);
+        assert_int_equal(stats.snapshot_seq, 1);
+        vt_catalog_close(c);
+        assert_sound(dir);
+        c = open_failing(dir);
+        vt_catalog_describe(c, &stats);
+        assert_true(stats.from_snapshot);
+        assert_int_equal(stats.replayed, 1);
+    }
+    assert_int_equal(vt_catalog_save(c, true, NULL, NULL, &done, &err), VT_OK);
+    vt_catalog_close(c);
+    c = open_failing(dir);
+    vt_catalog_describe(c, &stats);
+    assert_true(stats.from_snapshot);
+    assert_int_equal(stats.replayed, 0);
+    vt_catalog_close(c);
+    folder_remove(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_write_fails),
@@ -347,6 +382,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_is_told_and_gets_better),
         cmocka_unit_test(a_checkpoint_that_fails_is_tried_again),
         cmocka_unit_test(closing_onto_a_broken_disk_loses_nothing),
+        cmocka_unit_test(a_snapshot_that_cannot_be_noted),
     };
     return cmocka_run_group_tests(tests, register_shim, NULL);
 }

@@ -61,10 +61,11 @@ typedef struct loaded {
 
 static vt_status load(size_t dim, const vt_bitset *keep, loaded *l, vt_err *err) {
     vt_hash model = vt_hash_bytes("model", 5);
+    const vt_snapshot_wanted wanted = {.database_id = database, .model = &model};
     vt_pool *pool;
     uint64_t seq;
     ok(vt_pool_open(2, &pool, err), err);
-    ok(vt_snapshot_open(path, database, &model, pool, &l->snapshot, &seq, err), err);
+    ok(vt_snapshot_open(path, &wanted, pool, &l->snapshot, &seq, err), err);
     assert_int_equal(seq, 17);
     vt_pool_close(pool);
     l->ix = (vt_index *)l; /* to see it set to NULL */

@@ -153,10 +153,10 @@ static vt_status rebuild(shop *s, vt_err *err) {
     bool more = true;
     vt_status status = vt_rebuild_open(s->s.ix, &r, err);
     assert_true((status == VT_OK) == (r != NULL));
-    if (status == VT_OK) {
-        status = vt_rebuild_train(r, NULL, err);
-    }
     while (status == VT_OK && more) {
+        status = vt_rebuild_train(r, NULL, &more, err);
+    }
+    for (more = true; status == VT_OK && more;) {
         status = vt_rebuild_step(r, NULL, &more, err);
     }
     if (status == VT_OK) {
@@ -218,13 +218,13 @@ static vt_status save(shop *s, vt_err *err) {
 }
 
 static vt_status load(shop *s, vt_err *err) {
+    const vt_snapshot_wanted wanted = {.database_id = nobody.database_id, .model = &nobody.model};
     vt_snapshot *snapshot;
     vt_index *ix;
     uint64_t seq;
     int left = allocations_left;
     allocations_left = -1;
-    ok(vt_snapshot_open(s->path, nobody.database_id, &nobody.model, NULL, &snapshot, &seq, err),
-       err);
+    ok(vt_snapshot_open(s->path, &wanted, NULL, &snapshot, &seq, err), err);
     allocations_left = left;
     vt_status status = vt_index_load(snapshot, DIM, &s->s.live, &ix, err);
     left = allocations_left;
@@ -331,7 +331,7 @@ static void changes_without_memory(size_t steps) {
     bool more = true;
     shop_open(&s, true);
     ok(vt_rebuild_open(s.s.ix, &r, &err), &err);
-    ok(vt_rebuild_train(r, NULL, &err), &err);
+    train(r, NULL);
     for (size_t i = 0; i < steps && more; i++) {
         ok(vt_rebuild_step(r, NULL, &more, &err), &err);
     }
@@ -367,7 +367,7 @@ static vt_status finish_with_changes(shop *s, vt_err *err) {
     int left = allocations_left;
     allocations_left = -1;
     ok(vt_rebuild_open(s->s.ix, &r, err), err);
-    ok(vt_rebuild_train(r, NULL, err), err);
+    train(r, NULL);
     while (more) {
         ok(vt_rebuild_step(r, NULL, &more, err), err);
     }
@@ -401,7 +401,7 @@ static void test_changes_beside_a_rebuild(void **unused) {
     ok(vt_rebuild_open(s.s.ix, &r, &err), &err);
     fail_each(&s, put_new);
     fail_each(&s, put_again);
-    ok(vt_rebuild_train(r, NULL, &err), &err);
+    train(r, NULL);
     while (more) {
         ok(vt_rebuild_step(r, NULL, &more, &err), &err);
         fail_each(&s, put_new);

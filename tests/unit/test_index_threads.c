@@ -137,8 +137,10 @@ static void make_cells_meanwhile(shop *s, bool finish) {
     pthread_rwlock_wrlock(&s->lock);
     expect(s, vt_rebuild_open(s->s.ix, &r, &err) == VT_OK);
     pthread_rwlock_unlock(&s->lock);
-    expect(s, vt_rebuild_train(r, s->pool, &err) == VT_OK);
     while (more) {
+        expect(s, vt_rebuild_train(r, s->pool, &more, &err) == VT_OK);
+    }
+    for (more = true; more;) {
         pthread_rwlock_rdlock(&s->lock);
         expect(s, vt_rebuild_step(r, s->pool, &more, &err) == VT_OK);
         pthread_rwlock_unlock(&s->lock);
@@ -178,6 +180,7 @@ static void learn_meanwhile(shop *s, vt_query_kind kind) {
  * lock, with the versions as they were at the first. */
 static void check_file(shop *s, const uint32_t *versions) {
     vt_hash model = vt_hash_bytes("model", 5);
+    const vt_snapshot_wanted wanted = {.database_id = "database", .model = &model};
     vt_snapshot *snapshot = NULL;
     vt_index *ix = NULL;
     vt_bitset keep;
@@ -189,7 +192,7 @@ static void check_file(shop *s, const uint32_t *versions) {
         vt_bitset_set(&keep, slot,
                       vt_bitset_get(&s->s.live, slot) && versions[slot] == s->versions[slot]);
     }
-    expect(s, vt_snapshot_open(s->path, "database", &model, NULL, &snapshot, &seq, &err) == VT_OK);
+    expect(s, vt_snapshot_open(s->path, &wanted, NULL, &snapshot, &seq, &err) == VT_OK);
     expect(s, vt_index_load(snapshot, DIM, &keep, &ix, &err) == VT_OK);
     expect(s, vt_index_check(ix, &err) == VT_OK);
     for (uint32_t slot = 0; slot < SLOTS; slot++) {

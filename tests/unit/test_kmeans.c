@@ -63,6 +63,18 @@ static double mean_distance(const float *x, size_t rows, const float *centres, s
     return sum / (double)rows;
 }
 
+static void kmeans(const float *x, size_t rows, size_t n, float *centres) {
+    vt_kmeans k = {.x = x, .stride = DIM, .rows = rows, .dim = DIM, .n = n, .centres = centres};
+    size_t steps = 1;
+    vt_err err;
+    ok(vt_kmeans_open(&k, &err), &err);
+    while (vt_kmeans_step(&k, NULL)) {
+        steps++;
+    }
+    assert_int_equal(steps % ((rows + VT_ASSIGN_ROWS - 1) / VT_ASSIGN_ROWS), 0); /* whole rounds */
+    vt_kmeans_close(&k);
+}
+
 /* Clusters of very different sizes, in random order: the first rows, where centres begin, are
  * mostly of one of them. */
 static void test_uneven_clusters(void **unused) {
@@ -70,7 +82,6 @@ static void test_uneven_clusters(void **unused) {
     enum { CLUSTERS = 12, CENTRES = 24, ROWS = 3000 };
     float *middle = random_normals(CLUSTERS * DIM, 1);
     float *x = random_normals(ROWS * DIM, 0.05f), *centres = vt_alloc(CENTRES * DIM, sizeof *x);
-    vt_err err;
     assert_non_null(centres);
     for (size_t r = 0; r < ROWS; r++) {
         size_t cluster = random_below(3) ? 0 : random_below(CLUSTERS);
@@ -78,7 +89,7 @@ static void test_uneven_clusters(void **unused) {
             x[r * DIM + i] += middle[cluster * DIM + i];
         }
     }
-    ok(vt_kmeans(x, DIM, ROWS, DIM, CENTRES, centres, NULL, &err), &err);
+    kmeans(x, ROWS, CENTRES, centres);
     double before = mean_distance(x, ROWS, x, CENTRES);
     assert_true(mean_distance(x, ROWS, centres, CENTRES) < before / 2);
     for (size_t c = 0; c < CENTRES; c++) {
@@ -99,10 +110,9 @@ static void test_nothing_to_part(void **unused) {
     (void)unused;
     enum { ROWS = 50 };
     float *x = random_normals(ROWS * DIM, 1), *centres = vt_alloc(ROWS * DIM, sizeof *x);
-    vt_err err;
     assert_non_null(centres);
     for (size_t round = 0; round < 2; round++) {
-        ok(vt_kmeans(x, DIM, ROWS, DIM, ROWS, centres, NULL, &err), &err);
+        kmeans(x, ROWS, ROWS, centres);
         for (size_t r = 0; r < ROWS; r++) {
             assert_true(nearest(x + r * DIM, centres, ROWS) < 2.0 * DIM);
         }

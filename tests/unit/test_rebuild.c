@@ -101,7 +101,7 @@ static void test_not_due_for_what_it_brought_in(void **unused) {
     bool more = true;
     stock(&s, &w, MANY);
     ok(vt_rebuild_open(s.ix, &r, &err), &err);
-    ok(vt_rebuild_train(r, NULL, &err), &err);
+    train(r, NULL);
     shelf_fill(&s, &w, 0, MANY * 3 / 5);
     while (more) {
         ok(vt_rebuild_step(r, NULL, &more, &err), &err);
@@ -143,7 +143,7 @@ static void make_cells_meanwhile(shelf *s, const world *w, size_t n) {
     size_t steps = 0;
     ok(vt_rebuild_open(s->ix, &r, &err), &err);
     change(s, w, n);
-    ok(vt_rebuild_train(r, NULL, &err), &err);
+    train(r, NULL);
     change(s, w, n);
     for (; more; steps++) {
         ok(vt_rebuild_step(r, NULL, &more, &err), &err);
@@ -184,7 +184,7 @@ static void test_everything_changes_meanwhile(void **unused) {
     for (size_t left = 0; left <= 300; left += 300) {
         stock(&s, &w, N);
         ok(vt_rebuild_open(s.ix, &r, &err), &err);
-        ok(vt_rebuild_train(r, NULL, &err), &err);
+        train(r, NULL);
         for (uint32_t slot = 0; slot < N; slot++) {
             shelf_remove(&s, slot);
         }
@@ -206,18 +206,19 @@ static void test_everything_changes_meanwhile(void **unused) {
 
 /* ---- given up --------------------------------------------------------------------------- */
 
-/* After `steps` of open, train, step, step... it is closed: nothing has changed, and the next one
- * is not hindered. */
+/* After `steps` of open, train, train..., step, step... it is closed: nothing has changed, and the
+ * next one is not hindered. */
 static bool give_up_after(shelf *s, size_t steps) {
     vt_rebuild *r;
     vt_err err;
-    bool more = true;
+    bool training = true, more = true;
     ok(vt_rebuild_open(s->ix, &r, &err), &err);
-    if (steps > 0) {
-        ok(vt_rebuild_train(r, NULL, &err), &err);
-    }
-    for (size_t i = 1; i < steps && more; i++) {
-        ok(vt_rebuild_step(r, NULL, &more, &err), &err);
+    for (size_t i = 0; i < steps && more; i++) {
+        if (training) {
+            ok(vt_rebuild_train(r, NULL, &training, &err), &err);
+        } else {
+            ok(vt_rebuild_step(r, NULL, &more, &err), &err);
+        }
     }
     vt_rebuild_close(r);
     return more;

@@ -137,7 +137,8 @@ static void save(const fixture *f, shop *s, size_t changes) {
 static vt_status load(const fixture *f, vt_columns *c, uint64_t *seq, vt_err *err) {
     vt_snapshot *s;
     const vt_hash model = {0};
-    vt_status status = vt_snapshot_open(f->path, ID, &model, NULL, &s, seq, err);
+    const vt_snapshot_wanted wanted = {.database_id = ID, .model = &model};
+    vt_status status = vt_snapshot_open(f->path, &wanted, NULL, &s, seq, err);
     if (status != VT_OK)
         return status;
     status = vt_columns_load(s, *seq, c, err);

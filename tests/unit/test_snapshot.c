@@ -49,7 +49,8 @@ static vt_snapshot_writer *begin(const fixture *f, uint64_t seq) {
 static vt_status open_it(const fixture *f, vt_pool *pool, vt_snapshot **s, uint64_t *seq,
                          vt_err *err) {
     vt_hash model = vt_hash_bytes("model", 5);
-    return vt_snapshot_open(f->path, ID, &model, pool, s, seq, err);
+    const vt_snapshot_wanted wanted = {.database_id = ID, .model = &model};
+    return vt_snapshot_open(f->path, &wanted, pool, s, seq, err);
 }
 
 /* A section of n bytes that follow from its number. */
@@ -251,19 +252,58 @@ static void a_folder_that_is_not_there(void **state) {
 static void another_database_or_model(void **state) {
     const fixture *f = *state;
     vt_hash model = vt_hash_bytes("model", 5), other = vt_hash_bytes("other", 5);
+    vt_snapshot_wanted wanted = {.database_id = ID, .model = &other};
     vt_snapshot *s;
     uint64_t seq;
     vt_err err;
     write_small(f, 1);
-    assert_int_equal(vt_snapshot_open(f->path, ID, &other, NULL, &s, &seq, &err), VT_E_MISMATCH);
+    assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_E_MISMATCH);
     assert_null(s);
-    assert_int_equal(vt_snapshot_open(f->path, "11234567-89ab-4cde-8f01-23456789abcd", &model, NULL,
-                                      &s, &seq, &err),
-                     VT_E_MISMATCH);
+    wanted = (vt_snapshot_wanted){.database_id = "11234567-89ab-4cde-8f01-23456789abcd",
+                                  .model = &model};
+    assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_E_MISMATCH);
     assert_non_null(strstr(err.text, ID));
-    assert_int_equal(vt_snapshot_open(f->dir, ID, &model, NULL, &s, &seq, &err), VT_E_IO);
+    wanted.database_id = ID;
+    assert_int_equal(vt_snapshot_open(f->dir, &wanted, NULL, &s, &seq, &err), VT_E_IO);
     put_file(f->path, "", 0);
     assert_int_equal(open_it(f, NULL, &s, &seq, &err), VT_E_CORRUPT);
+}
+
+/* The root that the writer tells is the file's, and of no other file. */
+static void one_of_another_root(void **state) {
+    const fixture *f = *state;
+    vt_hash model = vt_hash_bytes("model", 5), roots[2], read;
+    vt_snapshot_wanted wanted = {.database_id = ID, .model = &model, .roots = roots};
+    vt_snapshot *s;
+    uint64_t seq;
+    vt_buf b;
+    vt_err err;
+    for (unsigned i = 0; i < 2; i++) {
+        vt_snapshot_writer *w = begin(f, 1);
+        add_section(w, i, 10000);
+        assert_int_equal(vt_snapshot_seal(w, &roots[i], &err), VT_OK);
+        assert_int_equal(access(f->part, F_OK), 0);
+        assert_int_equal(vt_snapshot_commit(w, &err), VT_OK);
+        vt_snapshot_close(w);
+    }
+    for (wanted.n_roots = 0; wanted.n_roots < 2; wanted.n_roots++) {
+        assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_E_MISMATCH);
+        assert_null(s);
+        assert_non_null(strstr(err.text, "none of the snapshots"));
+    }
+    assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_OK);
+    read = vt_snapshot_root(s);
+    assert_true(vt_hash_equal(&read, &roots[1]));
+    vt_snapshot_release(s);
+    b = bytes_of(f->path);
+    b.data[SEAL_PAGE + 5] ^= 1;
+    snapshot_seal((uint8_t *)b.data, b.len);
+    put_file(f->path, b.data, b.len);
+    assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_E_MISMATCH);
+    roots[0] = snapshot_root((const uint8_t *)b.data);
+    assert_int_equal(vt_snapshot_open(f->path, &wanted, NULL, &s, &seq, &err), VT_OK);
+    vt_snapshot_release(s);
+    vt_buf_release(&b);
 }
 
 static void every_cut_is_refused(void **state) {
@@ -428,6 +468,7 @@ int main(void) {
         TEST(a_disk_that_is_full),
         TEST(a_folder_that_is_not_there),
         TEST(another_database_or_model),
+        TEST(one_of_another_root),
         TEST(every_cut_is_refused),
         TEST(every_changed_bit_is_refused),
         TEST(a_longer_file_is_refused),

@@ -515,9 +515,9 @@ typedef struct tile {
     size_t ahead_step; /* bytes a group */
 } tile;
 
-/* Of one run where it is read several times: 24 KB of weights and the inputs of a block stay in the
- * L1 cache. */
-#define RUN_GROUPS  192
+/* Of one run where it is read several times: 96 KB of weights, which stay in the second cache. Runs
+ * for the first would have the sums leave the registers more often, which costs more. */
+#define RUN_GROUPS  768
 /* Bytes from the weights that a single block multiplies to those that it asks for. */
 #define ALONE_AHEAD 8192
 #define GROUP_BYTES (VT_PANEL * sizeof(uint32_t))

@@ -757,11 +757,17 @@ static void transpose(float *panel, const float *from, size_t stride, size_t n, 
         const size_t width = c < columns ? columns - c : 0;
         for (size_t r = 0; r < VT_PANEL; r += VF) {
             vf block[VF];
+            if (r >= n || width == 0) {
+                for (size_t i = 0; i < VF; i++) {
+                    vf_store(panel + (c + i) * VT_PANEL + r, vf_set1(0));
+                }
+                continue;
+            }
             for (size_t i = 0; i < VF; i++) {
                 const float *row = from + (r + i) * stride + c;
-                block[i] = r + i >= n || width == 0 ? vf_set1(0)
-                           : width < VF             ? vf_load_part(row, width, 0)
-                                                    : vf_load(row);
+                block[i] = r + i >= n  ? vf_set1(0)
+                           : width < VF ? vf_load_part(row, width, 0)
+                                        : vf_load(row);
             }
             transpose_block(block);
             for (size_t i = 0; i < VF; i++) {

@@ -518,8 +518,9 @@ typedef struct tile {
 /* Of one run where it is read several times: 96 KB of weights, which stay in the second cache. Runs
  * for the first would have the sums leave the registers more often, which costs more. */
 #define RUN_GROUPS  768
-/* Bytes from the weights that a single block multiplies to those that it asks for. */
-#define ALONE_AHEAD 8192
+/* Bytes from the weights that a single block multiplies to those that it asks for: across the
+ * epilogues between panels, which are shorter where weights are narrow. */
+#define ALONE_AHEAD(precision) ((precision) == VT_PRECISION_F32 ? 8192 : 16384)
 #define GROUP_BYTES (VT_PANEL * sizeof(uint32_t))
 
 /* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
@@ -604,7 +605,7 @@ INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups,
     const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t step = GROUP_BYTES / blocks;
     const float *w = (const float *)p->w + first * VT_PANEL;
-    const char *ahead = (const char *)w + (blocks > 1 ? groups * GROUP_BYTES : ALONE_AHEAD);
+    const char *ahead = (const char *)w + (blocks > 1 ? groups * GROUP_BYTES : ALONE_AHEAD(precision));
     for (size_t b = 0; b < blocks; b++) {
         size_t row = vt_part_start(p->rows, blocks, b);
         float *sum = (float *)p->sum + row * VT_PANEL;

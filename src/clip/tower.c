@@ -20,7 +20,7 @@
 typedef struct layer {
     vt_mat qkv, out, fc1, fc2; /* qkv: of the last layer only K and V */
     vt_mat q;                  /* of the last layer */
-    float *vectors; /* owns what follows */
+    float *vectors;            /* owns what follows */
     float *norm1_gain, *norm1_bias, *qkv_bias, *out_bias;
     float *norm2_gain, *norm2_bias, *fc1_bias, *fc2_bias;
 } layer;

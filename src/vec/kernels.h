@@ -56,7 +56,7 @@ static inline float vt_int8_inverse(float most) {
  * residual, rounded. */
 typedef struct vt_finish {
     float *y;
-    uint16_t *y_bf16; /* NULL where y is wanted */
+    uint16_t *y_bf16;               /* NULL where y is wanted */
     const float *sum;               /* rows VT_PANEL words apart */
     const vt_int8_columns *columns; /* where sums are of int8, else NULL */
     const float *row_scales;        /* likewise, [rows] */
@@ -85,9 +85,9 @@ typedef struct vt_kernels {
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the
                                                               * largest magnitude */
     void (*finish)(const vt_finish *f);
-    /* panel[c][r] = from[r][c]: n <= VT_PANEL rows of that many columns, vectors to multiply by, are
-     * laid out as a panel. Zeros for the rows up to VT_PANEL and the columns up to a multiple of
-     * VT_GROUP_RUN. */
+    /* panel[c][r] = from[r][c]: n <= VT_PANEL rows of that many columns, vectors to multiply by,
+     * are laid out as a panel. Zeros for the rows up to VT_PANEL and the columns up to a multiple
+     * of VT_GROUP_RUN. */
     void (*transpose)(float *panel, const float *from, size_t stride, size_t n, size_t columns);
 } vt_kernels;
 

@@ -27,7 +27,7 @@
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
  *   add_int8_at(sum, x, p)      the same with the one word at p for every lane
- *   vu16, nearest_bf16(v)       VF numbers of 16 bits; v rounded to the nearest bfloat16, ties to even
+ *   vu16, nearest_bf16(v)       VF numbers of 16 bits; v rounded to them, ties to even
  * and one with a better way to multiply them MULTIPLY_BF16 and MULTIPLY_INT8, of vt_multiply_fn.
  *
  * Rejected: one hand-written copy per instruction set (four places for every fix); leaving it to
@@ -517,11 +517,11 @@ typedef struct tile {
 
 /* Of one run where it is read several times: 96 KB of weights, which stay in the second cache. Runs
  * for the first would have the sums leave the registers more often, which costs more. */
-#define RUN_GROUPS  768
+#define RUN_GROUPS             768
 /* Bytes from the weights that a single block multiplies to those that it asks for: across the
  * epilogues between panels, which are shorter where weights are narrow. */
 #define ALONE_AHEAD(precision) ((precision) == VT_PRECISION_F32 ? 8192 : 16384)
-#define GROUP_BYTES (VT_PANEL * sizeof(uint32_t))
+#define GROUP_BYTES            (VT_PANEL * sizeof(uint32_t))
 
 /* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
  * run, each step loading TILE_VECTORS vectors of weights and one word a row. `rows`, `precision`
@@ -605,7 +605,8 @@ INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups,
     const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
     const size_t step = GROUP_BYTES / blocks;
     const float *w = (const float *)p->w + first * VT_PANEL;
-    const char *ahead = (const char *)w + (blocks > 1 ? groups * GROUP_BYTES : ALONE_AHEAD(precision));
+    const char *ahead =
+        (const char *)w + (blocks > 1 ? groups * GROUP_BYTES : ALONE_AHEAD(precision));
     for (size_t b = 0; b < blocks; b++) {
         size_t row = vt_part_start(p->rows, blocks, b);
         float *sum = (float *)p->sum + row * VT_PANEL;
@@ -766,7 +767,7 @@ static void transpose(float *panel, const float *from, size_t stride, size_t n, 
             }
             for (size_t i = 0; i < VF; i++) {
                 const float *row = from + (r + i) * stride + c;
-                block[i] = r + i >= n  ? vf_set1(0)
+                block[i] = r + i >= n   ? vf_set1(0)
                            : width < VF ? vf_load_part(row, width, 0)
                                         : vf_load(row);
             }

@@ -164,7 +164,8 @@ static void finish(const product *p, const piece *at, const piece_sums *sums) {
 /* The bias lies where nothing streams: asked for now, it is there for the epilogue. Always inline:
  * gcc 12 takes a function that only prefetches for one without effect, and drops the calls. */
 static inline __attribute__((always_inline)) void ask_for_bias(const float *bias) {
-    for (size_t c = 0; c <= VT_PANEL; c += VT_PANEL / 2) { /* of three lines where it is unaligned */
+    for (size_t c = 0; c <= VT_PANEL;
+         c += VT_PANEL / 2) { /* of three lines where it is unaligned */
         __builtin_prefetch(bias + c);
     }
 }

@@ -398,8 +398,8 @@ static uint16_t *rounded_outputs(const packed_matrix *m, vt_mat_mul_args args, c
     return narrow;
 }
 
-/* Whether a product is told its inputs in bfloat16 or the same numbers as floats, and whether it can
- * read them where they lie, its sums have the same bits. */
+/* Whether a product is told its inputs in bfloat16 or the same numbers as floats, and whether it
+ * can read them where they lie, its sums have the same bits. */
 static void check_chain(size_t rows, size_t n_in, size_t n_middle, size_t gap,
                         vt_precision precision) {
     enum { N_OUT = 40 };

@@ -352,8 +352,8 @@ static void attended(const vt_attention *a, size_t row, double *out) {
     for (size_t r = 0; r < seen; r++) {
         weights[r] = 0;
         for (size_t d = 0; d < a->dim; d++) {
-            weights[r] += (double)a->q[(row - a->first) * a->stride + d] *
-                          (double)a->k[r * a->stride + d];
+            weights[r] +=
+                (double)a->q[(row - a->first) * a->stride + d] * (double)a->k[r * a->stride + d];
         }
         most = fmax(most, weights[r]);
     }

@@ -753,6 +753,11 @@ INLINE void transpose_block(vf rows[VF]) {
     exchange_halves(rows, 1);
 }
 
+/* n numbers, or as many as a vector has; zeros behind them. */
+INLINE vf load_up_to(const float *p, size_t n) {
+    return n < VF ? vf_load_part(p, n, 0) : vf_load(p);
+}
+
 static void transpose(float *panel, const float *from, size_t stride, size_t n, size_t columns) {
     const size_t filled = (columns + VT_GROUP_RUN - 1) / VT_GROUP_RUN * VT_GROUP_RUN;
     for (size_t c = 0; c < filled; c += VF) {
@@ -766,10 +771,7 @@ static void transpose(float *panel, const float *from, size_t stride, size_t n, 
                 continue;
             }
             for (size_t i = 0; i < VF; i++) {
-                const float *row = from + (r + i) * stride + c;
-                block[i] = r + i >= n   ? vf_set1(0)
-                           : width < VF ? vf_load_part(row, width, 0)
-                                        : vf_load(row);
+                block[i] = r + i < n ? load_up_to(from + (r + i) * stride + c, width) : vf_set1(0);
             }
             transpose_block(block);
             for (size_t i = 0; i < VF; i++) {

@@ -151,6 +151,49 @@ static inline vt_put_result put_made(vt_catalog *c, unsigned n, unsigned version
     return result;
 }
 
+/* Products `from` to from + n - 1, many at a time. */
+static inline void put_many_made(vt_catalog *c, unsigned from, unsigned n, unsigned version) {
+    enum { BATCH = 64 };
+    vt_product p[BATCH];
+    vt_status statuses[BATCH];
+    vt_put_result results[BATCH];
+    static vt_err errs[BATCH];
+    for (unsigned done = 0, count; done < n; done += count) {
+        count = n - done < BATCH ? n - done : BATCH;
+        for (unsigned i = 0; i < count; i++)
+            product_make(&p[i], from + done + i, version);
+        vt_catalog_put_many(c, p, count, statuses, results, errs);
+        for (unsigned i = 0; i < count; i++) {
+            assert_int_equal(statuses[i], VT_OK);
+            vt_product_release(&p[i]);
+        }
+    }
+}
+
+static inline void save_now(vt_catalog *c) {
+    bool done = false;
+    vt_err err = {0};
+    if (vt_catalog_save(c, true, NULL, NULL, &done, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    assert_true(done);
+}
+
+static inline void rebuild_now(vt_catalog *c) {
+    bool done = false;
+    vt_err err = {0};
+    if (vt_catalog_rebuild(c, NULL, NULL, &done, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    assert_true(done);
+}
+
+static inline void learn_now(vt_catalog *c) {
+    bool done = false;
+    vt_err err = {0};
+    if (vt_catalog_learn(c, VT_QUERY_IMAGE, NULL, 32, NULL, NULL, &done, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    assert_true(done);
+}
+
 /* Exactly the k best. */
 static inline vt_status search_all(vt_catalog *c, const float *v, const vt_filter *f, size_t k,
                                    vt_catalog_hit **hits, size_t *n, vt_err *err) {

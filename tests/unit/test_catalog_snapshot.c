@@ -122,32 +122,6 @@ static vt_catalog_stats stats_of(vt_catalog *c) {
     return stats;
 }
 
-static void save(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_save(c, true, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-}
-
-static void put_some(vt_catalog *c, unsigned from, unsigned n, unsigned version) {
-    enum { BATCH = 64 };
-    vt_product p[BATCH];
-    vt_status statuses[BATCH];
-    vt_put_result results[BATCH];
-    static vt_err errs[BATCH];
-    for (unsigned done = 0, count; done < n; done += count) {
-        count = n - done < BATCH ? n - done : BATCH;
-        for (unsigned i = 0; i < count; i++)
-            product_make(&p[i], from + done + i, version);
-        vt_catalog_put_many(c, p, count, statuses, results, errs);
-        for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(statuses[i], VT_OK);
-            vt_product_release(&p[i]);
-        }
-    }
-}
-
 static void delete_made(vt_catalog *c, unsigned n) {
     char id[32];
     vt_err err = {0};
@@ -158,14 +132,14 @@ static void delete_made(vt_catalog *c, unsigned n) {
 
 /* One of every kind of change. Returns the number of products it touches. */
 static size_t change_things(vt_catalog *c, unsigned version) {
-    put_some(c, 0, 20, version);                 /* updates */
-    put_some(c, PRODUCTS + version, 5, version); /* new ones */
+    put_many_made(c, 0, 20, version);                 /* updates */
+    put_many_made(c, PRODUCTS + version, 5, version); /* new ones */
     for (unsigned n = 30; n < 50; n++)
         delete_made(c, n);
-    put_some(c, 30, 5, version);                /* again under the same id */
-    put_some(c, 2 * PRODUCTS + version, 20, 1); /* in the slots of the deleted */
-    delete_made(c, 2 * PRODUCTS + version);     /* new and gone */
-    put_some(c, 10, 3, version + 1);            /* twice */
+    put_many_made(c, 30, 5, version);                /* again under the same id */
+    put_many_made(c, 2 * PRODUCTS + version, 20, 1); /* in the slots of the deleted */
+    delete_made(c, 2 * PRODUCTS + version);          /* new and gone */
+    put_many_made(c, 10, 3, version + 1);            /* twice */
     return 20 + 5 + 20 + 20;
 }
 
@@ -234,8 +208,8 @@ static void a_start_from_a_snapshot(void **state) {
     vt_catalog_stats stats = stats_of(c);
     assert_false(stats.from_snapshot);
     assert_int_equal(stats.snapshot_seq, 0);
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     assert_int_equal(stats_of(c).snapshot_seq, PRODUCTS);
     assert_false(has_file(*state, "index.snapshot.part"));
     vt_catalog_close(c);
@@ -250,7 +224,7 @@ static void an_empty_catalogue_needs_none(void **state) {
     assert_false(done);
     put_made(c, 1, 1);
     delete_made(c, 1);
-    save(c); /* empty, but of another state than none */
+    save_now(c); /* empty, but of another state than none */
     vt_catalog_close(c);
     assert_same_as_full(*state, 0);
 }
@@ -258,15 +232,15 @@ static void an_empty_catalogue_needs_none(void **state) {
 static void changes_since_are_brought_in(void **state) {
     vt_catalog *c = catalog_open(*state);
     size_t changed;
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     changed = change_things(c, 7);
     vt_catalog_close(c);
     assert_same_as_full(*state, changed);
     c = catalog_open(*state); /* and go on from there */
-    put_some(c, 30, 20, 1);
+    put_many_made(c, 30, 20, 1);
     assert_int_equal(change_things(c, 20), changed);
-    save(c);
+    save_now(c);
     put_made(c, 5, 99);
     vt_catalog_close(c);
     assert_same_as_full(*state, 1);
@@ -275,10 +249,10 @@ static void changes_since_are_brought_in(void **state) {
 static void a_few_products(void **state) {
     vt_catalog *c = catalog_open(*state);
     for (unsigned n = 1; n < 50; n = 3 * n + 2) {
-        put_some(c, 0, n, n);
+        put_many_made(c, 0, n, n);
         if (n > 1)
             delete_made(c, n / 2);
-        save(c);
+        save_now(c);
         vt_catalog_close(c);
         assert_same_as_full(*state, 0);
         c = catalog_open(*state);
@@ -301,7 +275,7 @@ static void *change_on(void *arg) {
         vt_err err;
         snprintf(id, sizeof id, "product-%05u", n);
         if (below(&random, 3) > 0)
-            put_some(w->c, n, 1 + (unsigned)below(&random, 8), ++w->rounds);
+            put_many_made(w->c, n, 1 + (unsigned)below(&random, 8), ++w->rounds);
         else if (vt_catalog_delete(w->c, id, &err) == VT_E_IO)
             return w;
     }
@@ -315,10 +289,10 @@ static void products_change_while_it_is_written(void **state) {
         vt_catalog_stats stats;
         char *before, *after;
         vt_catalog *c;
-        put_some(w.c, 0, PRODUCTS, 1);
+        put_many_made(w.c, 0, PRODUCTS, 1);
         assert_int_equal(pthread_create(&thread, NULL, change_on, &w), 0);
         for (int i = 0; i < 20; i++)
-            save(w.c);
+            save_now(w.c);
         w.stop = true;
         pthread_join(thread, NULL);
         before = answers(w.c);
@@ -343,8 +317,8 @@ static void one_that_is_stopped_leaves_the_old_one(void **state) {
     vt_catalog *c = catalog_open(*state);
     bool done = true;
     vt_err err;
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     put_made(c, 1, 2);
     assert_int_equal(vt_catalog_save(c, true, always, NULL, &done, &err), VT_OK);
     assert_false(done);
@@ -359,11 +333,11 @@ static void one_that_is_stopped_leaves_the_old_one(void **state) {
 /* Two snapshots and changes after each. */
 static void fill_with_two(const char *dir) {
     vt_catalog *c = catalog_open(dir);
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
-    put_some(c, 10, 10, 2);
-    save(c);
-    put_some(c, 15, 10, 3);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
+    put_many_made(c, 10, 10, 2);
+    save_now(c);
+    put_many_made(c, 15, 10, 3);
     vt_catalog_close(c);
     assert_true(has_file(dir, "index.snapshot.old"));
     assert_sound(dir);
@@ -403,7 +377,7 @@ static void two_damaged_ones_give_way_to_the_products(void **state) {
     assert_false(stats_of(c).from_snapshot);
     assert_int_equal(stats_of(c).products, PRODUCTS);
     assert_non_null(strstr(told.text, "index.snapshot.old"));
-    save(c);
+    save_now(c);
     vt_catalog_close(c);
     assert_same_as_full(*state, 0);
 }
@@ -436,7 +410,7 @@ static void one_with_checksums_made_again_gives_way(void **state) {
     assert_false(stats_of(c).from_snapshot);
     assert_int_equal(stats_of(c).products, PRODUCTS);
     assert_false(has_file(*state, "index.snapshot"));
-    save(c); /* rebuilt */
+    save_now(c); /* rebuilt */
     vt_catalog_close(c);
     assert_same_as_full(*state, 0);
 }
@@ -446,10 +420,10 @@ static void files_are_known_as_long_as_they_may_be_there(void **state) {
     enum { FILES = 6 };
     vt_catalog *c = catalog_open(*state);
     vt_buf files[FILES];
-    put_some(c, 0, PRODUCTS, 1);
+    put_many_made(c, 0, PRODUCTS, 1);
     for (unsigned i = 0; i < FILES; i++) {
         put_made(c, i, 2);
-        save(c);
+        save_now(c);
         files[i] = read_bytes(*state, "index.snapshot");
     }
     vt_catalog_close(c);
@@ -476,7 +450,7 @@ static void a_file_that_changes_in_use_is_not_noted(void **state) {
     c = catalog_open(*state);
     damage_and_seal(*state, "index.snapshot");
     put_made(c, 1, 9);
-    save(c);
+    save_now(c);
     vt_catalog_close(c);
     damage(*state, "index.snapshot");
     c = open_telling(*state, &told);
@@ -500,8 +474,8 @@ static void a_hostile_one(void **state) {
     vt_catalog *c = catalog_open(*state);
     vt_buf good;
     size_t used = 0;
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     vt_catalog_close(c);
     good = read_bytes(*state, "index.snapshot");
     for (int round = 0; round < 300; round++) {
@@ -529,11 +503,11 @@ static void one_of_another_folder(void **state) {
     char *other = folder_make();
     vt_catalog *c = catalog_open(other);
     vt_buf b;
-    put_some(c, 0, PRODUCTS, 9);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 9);
+    save_now(c);
     vt_catalog_close(c);
     c = catalog_open(*state);
-    put_some(c, 0, PRODUCTS, 1);
+    put_many_made(c, 0, PRODUCTS, 1);
     vt_catalog_close(c);
     b = read_bytes(other, "index.snapshot");
     write_bytes(*state, "index.snapshot", b.data, b.len);
@@ -551,19 +525,19 @@ static void a_database_put_back_from_an_older_copy(void **state) {
     findings told;
     vt_catalog *c = catalog_open(*state);
     vt_buf b;
-    put_some(c, 0, 50, 1);
+    put_many_made(c, 0, 50, 1);
     vt_catalog_close(c);
     b = read_bytes(*state, "catalog.db");
     c = catalog_open(*state);
-    put_some(c, 50, 50, 1);
-    save(c);
+    put_many_made(c, 50, 50, 1);
+    save_now(c);
     vt_catalog_close(c);
     write_bytes(*state, "catalog.db", b.data, b.len);
     c = open_telling(*state, &told);
     assert_int_equal(stats_of(c).products, 50);
     assert_non_null(strstr(told.text, "none of the snapshots"));
-    put_some(c, 200, 80, 1); /* and on beyond the number that the file is of */
-    save(c);
+    put_many_made(c, 200, 80, 1); /* and on beyond the number that the file is of */
+    save_now(c);
     vt_catalog_close(c);
     assert_same_as_full(*state, 0);
     run_sql(*state, "UPDATE meta SET seq = 50");
@@ -580,8 +554,8 @@ static void a_check_finds_what_is_not_true(void **state) {
     size_t problems;
     vt_err err;
     vt_catalog *c = catalog_open(*state);
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     vt_catalog_close(c);
     assert_sound(*state);
     run_sql(*state, "UPDATE product SET price = 12345.0 WHERE row = 17");
@@ -617,7 +591,7 @@ static void die_saving(const char *dir, int rename, bool before) {
             _exit(1);
         renames_left = rename;
         die_before = before;
-        put_some(c, 40, 10, 50);
+        put_many_made(c, 40, 10, 50);
         _exit(vt_catalog_save(c, true, NULL, NULL, &done, &err) == VT_OK ? 2 : 3);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -668,7 +642,7 @@ static void killed_at_any_moment(void **state) {
     const char *wanted = getenv("VT_CRASH_CYCLES");
     uint64_t cycles = 40, random = 4711, from_snapshot = 0;
     vt_catalog *c = catalog_open(*state);
-    put_some(c, 0, PRODUCTS, 1);
+    put_many_made(c, 0, PRODUCTS, 1);
     vt_catalog_close(c);
     if (wanted)
         assert_true(vt_parse_u64(wanted, 1000000, &cycles));
@@ -691,7 +665,7 @@ static void killed_at_any_moment(void **state) {
     }
     assert_true(from_snapshot > cycles / 2);
     c = catalog_open(*state);
-    save(c);
+    save_now(c);
     vt_catalog_close(c);
     assert_same_as_full(*state, 0);
 }
@@ -701,8 +675,8 @@ static void a_disk_that_is_full(void **state) {
     vt_catalog *c = catalog_open(*state);
     bool done = true;
     vt_err err = {0};
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     put_made(c, 3, 3);
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
@@ -729,14 +703,14 @@ static bool save_if_due(vt_catalog *c) {
 
 static void one_is_written_when_it_is_worth_it(void **state) {
     vt_catalog *c = catalog_open(*state);
-    put_some(c, 0, 1900, 1);
+    put_many_made(c, 0, 1900, 1);
     assert_false(save_if_due(c)); /* few products */
-    put_some(c, 1900, 200, 1);
+    put_many_made(c, 1900, 200, 1);
     assert_true(save_if_due(c)); /* never saved */
     assert_false(save_if_due(c));
-    put_some(c, 0, 900, 2);
+    put_many_made(c, 0, 900, 2);
     assert_false(save_if_due(c)); /* few changes */
-    put_some(c, 0, 101, 3);
+    put_many_made(c, 0, 101, 3);
     assert_true(save_if_due(c));
     assert_int_equal(stats_of(c).snapshot_seq, 2100 + 900 + 101);
     vt_catalog_close(c);
@@ -744,14 +718,14 @@ static void one_is_written_when_it_is_worth_it(void **state) {
 
 static void what_no_snapshot_needs_is_forgotten(void **state) {
     vt_catalog *c = catalog_open(*state);
-    put_some(c, 0, 2500, 1);
-    save(c);
+    put_many_made(c, 0, 2500, 1);
+    save_now(c);
     vt_catalog_close(c);
     assert_int_equal(ask(*state, "SELECT count(*) FROM change"), 0);
     assert_int_equal(ask(*state, "SELECT changes_from FROM meta"), 2500);
     c = catalog_open(*state);
-    put_some(c, 0, 1200, 2);
-    save(c);
+    put_many_made(c, 0, 1200, 2);
+    save_now(c);
     vt_catalog_close(c); /* the old one needs them */
     assert_int_equal(ask(*state, "SELECT count(*) FROM change"), 1200);
     assert_sound(*state);
@@ -768,7 +742,7 @@ static void what_no_snapshot_needs_is_forgotten(void **state) {
 static void the_log_of_a_small_catalogue_stays_small(void **state) {
     vt_catalog *c = catalog_open(*state);
     for (unsigned round = 0; round < 20; round++) {
-        put_some(c, 0, 200, round);
+        put_many_made(c, 0, 200, round);
         assert_false(save_if_due(c));
     }
     vt_catalog_close(c);
@@ -783,7 +757,7 @@ static void a_folder_of_format_1_is_upgraded(void **state) {
     vt_catalog *c = catalog_open(*state);
     findings told;
     size_t changed;
-    put_some(c, 0, PRODUCTS, 1);
+    put_many_made(c, 0, PRODUCTS, 1);
     vt_catalog_close(c);
     run_sql(*state, "DROP TABLE change; ALTER TABLE meta DROP COLUMN changes_from;"
                     "ALTER TABLE meta DROP COLUMN snapshots; PRAGMA user_version=1");
@@ -798,7 +772,7 @@ static void a_folder_of_format_1_is_upgraded(void **state) {
     assert_int_equal(ask(*state, "SELECT count(*) FROM change"), 0);
     assert_sound(*state);
     c = catalog_open(*state);
-    save(c);
+    save_now(c);
     changed = change_things(c, 3);
     vt_catalog_close(c);
     assert_same_as_full(*state, changed);
@@ -818,7 +792,7 @@ static void a_folder_of_format_2_is_upgraded(void **state) {
     assert_non_null(strstr(told.text, "index.snapshot is none of the snapshots"));
     assert_non_null(strstr(told.text, "index.snapshot.old is none of the snapshots"));
     assert_false(has_file(*state, "index.snapshot") || has_file(*state, "index.snapshot.old"));
-    save(c);
+    save_now(c);
     vt_catalog_close(c);
     assert_int_equal(ask(*state, "PRAGMA user_version"), 3);
     assert_same_as_full(*state, 0);
@@ -828,8 +802,8 @@ static void roots_that_are_none_are_told(void **state) {
     vt_catalog_options o = options_of(*state);
     vt_catalog *c = catalog_open(*state);
     vt_err err;
-    put_some(c, 0, PRODUCTS, 1);
-    save(c);
+    put_many_made(c, 0, PRODUCTS, 1);
+    save_now(c);
     vt_catalog_close(c);
     run_sql(*state, "UPDATE meta SET snapshots = x'0102'");
     assert_int_equal(vt_catalog_open(&o, &c, &err), VT_E_CORRUPT);
@@ -848,7 +822,7 @@ static void a_log_that_lies_is_found(void **state) {
     };
     vt_catalog *c = catalog_open(*state);
     vt_buf b;
-    put_some(c, 0, PRODUCTS, 1);
+    put_many_made(c, 0, PRODUCTS, 1);
     vt_catalog_close(c);
     b = read_bytes(*state, "catalog.db");
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {

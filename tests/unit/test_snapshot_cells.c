@@ -8,47 +8,6 @@ enum { PRODUCTS = 20000, BATCH = 250, CHANGES = 900 };
 
 static char *dir;
 
-static void put_range(vt_catalog *c, unsigned from, unsigned n, unsigned version) {
-    vt_product p[BATCH];
-    vt_status statuses[BATCH];
-    vt_put_result results[BATCH];
-    static vt_err errs[BATCH];
-    for (unsigned done = 0; done < n; done += BATCH) {
-        unsigned count = n - done < BATCH ? n - done : BATCH;
-        for (unsigned i = 0; i < count; i++)
-            product_make(&p[i], from + done + i, version);
-        vt_catalog_put_many(c, p, count, statuses, results, errs);
-        for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(statuses[i], VT_OK);
-            vt_product_release(&p[i]);
-        }
-    }
-}
-
-static void rebuild(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_rebuild(c, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-}
-
-static void learn(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_learn(c, VT_QUERY_IMAGE, NULL, 32, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-}
-
-static void save(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_save(c, true, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-}
-
 static vt_catalog_stats stats_of(vt_catalog *c) {
     vt_catalog_stats stats;
     vt_catalog_describe(c, &stats);
@@ -61,7 +20,7 @@ static int set_up(void **state) {
     assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
     dir = folder_make();
     c = catalog_open(dir);
-    put_range(c, 0, PRODUCTS, 0);
+    put_many_made(c, 0, PRODUCTS, 0);
     vt_catalog_close(c);
     return 0;
 }
@@ -92,13 +51,13 @@ static void cells_come_back(void **state) {
     float fraction;
     bool done = true;
     vt_err err;
-    rebuild(c);
-    learn(c);
-    save(c);
+    rebuild_now(c);
+    learn_now(c);
+    save_now(c);
     before = stats_of(c);
     fraction = vt_catalog_fraction(c, VT_QUERY_IMAGE, 0.95f);
     assert_true(before.cells > 0 && fraction > 0);
-    put_range(c, 100, CHANGES, 1);
+    put_many_made(c, 100, CHANGES, 1);
     for (unsigned n = 0; n < 100; n++) {
         char id[32];
         snprintf(id, sizeof id, "product-%05u", n);
@@ -117,9 +76,9 @@ static void cells_come_back(void **state) {
     assert_false(done); /* nothing to make anew */
     for (unsigned n = 100; n < 2000; n += 37)
         assert_found(c, n, n < 100 + CHANGES);
-    put_range(c, 0, 100, 0); /* over the map */
-    put_range(c, 100, CHANGES, 0);
-    save(c);
+    put_many_made(c, 0, 100, 0); /* over the map */
+    put_many_made(c, 100, CHANGES, 0);
+    save_now(c);
     vt_catalog_close(c);
     assert_sound(dir);
 }
@@ -133,7 +92,7 @@ typedef struct rebuilder {
 static bool rebuild_between(void *ctx) {
     rebuilder *r = ctx;
     if (++r->calls == 4)
-        rebuild(r->c);
+        rebuild_now(r->c);
     return false;
 }
 
@@ -142,7 +101,7 @@ static void a_rebuild_between_slices(void **state) {
     rebuilder r = {.c = c};
     bool done = false;
     vt_err err = {0};
-    put_range(c, 0, PRODUCTS, 5); /* all changed: cells are due */
+    put_many_made(c, 0, PRODUCTS, 5); /* all changed: cells are due */
     if (vt_catalog_save(c, true, rebuild_between, &r, &done, &err) != VT_OK)
         fail_msg("%s", err.text);
     assert_true(done && r.calls > 4);
@@ -164,7 +123,7 @@ typedef struct mover {
 static bool move_between(void *ctx) {
     mover *m = ctx;
     m->version++;
-    put_range(m->c, (m->version * 977) % (PRODUCTS - BATCH), BATCH, m->version);
+    put_many_made(m->c, (m->version * 977) % (PRODUCTS - BATCH), BATCH, m->version);
     return false;
 }
 

@@ -45,24 +45,6 @@ static void write_bytes(const char *dir, const char *name, const vt_buf *b) {
     free(path);
 }
 
-static void put_range(vt_catalog *c, unsigned from, unsigned n, unsigned version) {
-    enum { BATCH = 200 };
-    vt_product p[BATCH];
-    vt_status statuses[BATCH];
-    vt_put_result results[BATCH];
-    static vt_err errs[BATCH];
-    for (unsigned done = 0, count; done < n; done += count) {
-        count = n - done < BATCH ? n - done : BATCH;
-        for (unsigned i = 0; i < count; i++)
-            product_make(&p[i], from + done + i, version);
-        vt_catalog_put_many(c, p, count, statuses, results, errs);
-        for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(statuses[i], VT_OK);
-            vt_product_release(&p[i]);
-        }
-    }
-}
-
 static void delete_range(vt_catalog *c, unsigned from, unsigned n) {
     vt_err err = {0};
     for (unsigned i = from; i < from + n; i++) {
@@ -70,24 +52,6 @@ static void delete_range(vt_catalog *c, unsigned from, unsigned n) {
         snprintf(id, sizeof id, "product-%05u", i);
         assert_int_equal(vt_catalog_delete(c, id, &err), VT_OK);
     }
-}
-
-static void save(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_save(c, true, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-}
-
-static void make_cells(vt_catalog *c) {
-    bool done = false;
-    vt_err err = {0};
-    if (vt_catalog_rebuild(c, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
-    assert_true(done);
-    if (vt_catalog_learn(c, VT_QUERY_IMAGE, NULL, 32, NULL, NULL, &done, &err) != VT_OK)
-        fail_msg("%s", err.text);
 }
 
 /* What is there, and what searches with and without filters find. */
@@ -125,16 +89,18 @@ static char *answers(vt_catalog *c) {
 static shop shop_make(unsigned products) {
     shop s = {.dir = folder_make()};
     vt_catalog *c = catalog_open(s.dir);
-    put_range(c, 0, products, 0);
+    put_many_made(c, 0, products, 0);
     delete_range(c, 50, 50);
-    if (products == BIG)
-        make_cells(c);
-    save(c);
-    put_range(c, 20, 20, 1);
-    save(c);
-    put_range(c, 30, 20, 2);
+    if (products == BIG) {
+        rebuild_now(c);
+        learn_now(c);
+    }
+    save_now(c);
+    put_many_made(c, 20, 20, 1);
+    save_now(c);
+    put_many_made(c, 30, 20, 2);
     delete_range(c, 10, 15);
-    put_range(c, products, 5, 1);
+    put_many_made(c, products, 5, 1);
     s.answers = answers(c);
     vt_catalog_close(c);
     s.database = read_bytes(s.dir, "catalog.db");
@@ -288,7 +254,7 @@ static vt_catalog *start(const shop *s, findings *told, vt_catalog_stats *stats)
 static void assert_rebuilds(const shop *s, vt_catalog *c) {
     findings told;
     vt_catalog_stats stats;
-    save(c);
+    save_now(c);
     vt_catalog_close(c);
     assert_sound(s->dir);
     c = start(s, &told, &stats);

@@ -10,10 +10,13 @@
  * 2011).
  *
  * Each thread has a share of the items, all in a row, because what it computes asks ahead for what
- * lies behind; it takes them from the front, a unit at a time, and who has none left takes the
- * upper half of another's. So threads finish within a unit of each other, and the share of a worker
- * that does not come is done by the others. A share is one word of two unit numbers, so whoever
- * finds it unchanged may change it, whatever happened in between.
+ * lies behind; it takes them from the front, half of what is left at a time and the last ones
+ * singly, and who has none left moves the upper half of another's to itself. So threads finish
+ * within a unit or two of each other, and the share of a worker that does not come is done by the
+ * others. A share is one word of two unit numbers, so whoever finds it unchanged may change it,
+ * whatever happened in between. Taking is a locked instruction, which waits until all that the
+ * thread has stored has reached its cache: where processors are far from each other and share what
+ * they store, that is as long as a unit's work, hence the halves.
  *
  * Nobody spins where spinning takes the processor from whoever is waited for: never on a machine of
  * one processor, and no more threads than there are processors beside the caller's.
@@ -31,7 +34,7 @@
  * Rejected: a condition variable (two locked system calls a loop, 5 to 50 us); waiting for every
  * worker to have seen each loop instead of counting who joined (a worker that the kernel has put
  * aside would hold up a loop it has no share in); chunks from one counter (large ones leave a
- * thread waiting for the other's last, small ones are no stream).
+ * thread waiting for the other's last, small ones are no stream); taking unit by unit.
  *
  * Sleeping never misses a wake-up, because both sides write before they read, in one total order: a
  * sleeper counts itself, then looks at the word it sleeps on; a waker changes the word, then looks
@@ -93,7 +96,8 @@ typedef struct share {
 
 struct vt_pool {
     LINE atomic_uint gate;
-    LINE loop current;     /* written while the gate is closed and nobody is inside */
+    loop current; /* written while the gate is closed and nobody is inside; who sees that it opens
+                   * has this too */
     LINE atomic_bool busy; /* a caller has the workers */
     atomic_uint caller_sleeps;
     LINE atomic_uint sleepers;
@@ -162,14 +166,16 @@ static size_t unit_count(const loop *l) {
     return l->n / l->unit + (l->n % l->unit != 0);
 }
 
-static bool take_first(share *s, size_t *unit) {
-    uint64_t units = atomic_load_explicit(&s->units, memory_order_relaxed);
+static bool take_front(share *s, size_t *first, size_t *end) {
+    uint64_t units = atomic_load_explicit(&s->units, memory_order_relaxed), n;
     do {
         if (first_of(units) >= end_of(units))
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&s->units, &units, units + 1,
+        n = (end_of(units) - first_of(units) + 1) / 2;
+    } while (!atomic_compare_exchange_weak_explicit(&s->units, &units, units + n,
                                                     memory_order_relaxed, memory_order_relaxed));
-    *unit = first_of(units);
+    *first = first_of(units);
+    *end = *first + n;
     return true;
 }
 
@@ -196,11 +202,11 @@ static bool find_more(vt_pool *p, unsigned own) {
 
 static void run_units(vt_pool *p, unsigned own) {
     const loop l = p->current;
-    size_t unit;
+    size_t first, end;
     do {
-        while (take_first(&p->shares[own], &unit)) {
-            const size_t begin = unit * l.unit;
-            l.fn(l.ctx, begin, l.n - begin > l.unit ? begin + l.unit : l.n);
+        while (take_front(&p->shares[own], &first, &end)) {
+            end *= l.unit;
+            l.fn(l.ctx, first * l.unit, end < l.n ? end : l.n);
         }
     } while (find_more(p, own));
 }

@@ -110,6 +110,8 @@ static void say_opened(const bench *b) {
     vt_json_str(&w, b->info->note);
     vt_json_key(&w, "packed_before");
     vt_json_bool(&w, b->info->from_file);
+    vt_json_key(&w, "packed_bytes");
+    vt_json_int(&w, (int64_t)b->info->packed_bytes);
     vt_json_key(&w, "open_ms");
     vt_json_num(&w, b->open_ms, 7);
     vt_json_key(&w, "first_ms");

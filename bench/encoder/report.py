@@ -63,15 +63,17 @@ def case_table(results, shape, engines, case, threads):
             cells = [engine.title, spread(values), f"{shape.operations(case) / seconds / 1e9:.0f}",
                      percent(peak_share(results, shape, engine, case, threads))]
             if short:
-                rate, most = weights_rate(shape, engine, seconds), results.peak(READ, threads)
+                rate, most = weights_rate(results, shape, engine, seconds), results.peak(READ, threads)
                 cells += [f"{rate:.0f}", percent(rate / most if most else None)]
             cells += [shown(ratio(results, engine, other, case.name, threads)) for other in (ORT["f32"], ORT["int8"], TORCH)]
             lines.append(row_of(cells))
     return lines
 
 
-def weights_rate(shape, engine, seconds):
-    octets = {"f32": 4, "bf16": 2, "int8": 1}[engine.precision]
+def weights_rate(results, shape, engine, seconds):
+    """Of bytes as they are read: what a peer holds is not told, and taken to be as wide as its precision says."""
+    packed = results.median("packed", engine, "all matrices")
+    octets = packed / shape.weights if packed else {"f32": 4, "int8": 1}[engine.precision]
     return shape.text.weights * octets / seconds / 1e9
 
 

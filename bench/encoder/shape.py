@@ -39,6 +39,11 @@ class Shape:
     vision: Tower
     patches: int
 
+    @property
+    def weights(self):
+        """Of all matrices."""
+        return self.text.weights + self.vision.weights + self.vision.before // (2 * self.patches)
+
     def operations(self, case, needed=False):
         tower, tokens = (self.vision, self.patches + 1) if case.images else (self.text, case.tokens)
         return max(case.images, 1) * (tower.needed(tokens) if needed else tower.operations(tokens))

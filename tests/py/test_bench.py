@@ -57,6 +57,7 @@ class Serving(unittest.TestCase):
     def test_says_how_it_opened(self):
         opened, = self.answers()
         self.assertEqual(opened["precision"], "f32")
+        self.assertGreater(opened["packed_bytes"], 1_000_000)
         self.assertGreater(opened["open_ms"], 0)
         self.assertGreater(opened["first_ms"], 0)
 

@@ -103,7 +103,11 @@ void vt_weights_matrix(vt_weights *w, vt_mat *out, const vt_tensor *const *parts
 
 /* Sizes cannot overflow: the tensors lie in a file. */
 static vt_mat shape_of(const vt_pack_job *job, vt_precision precision) {
-    vt_mat m = {.precision = precision, .n_in = job->parts[0]->count / job->parts[0]->shape[0]};
+    vt_mat m = {
+        .precision = precision,
+        .compact = vt_vec_compacts(precision),
+        .n_in = job->parts[0]->count / job->parts[0]->shape[0],
+    };
     for (size_t i = 0; i < job->n_parts; i++)
         m.n_out += job->parts[i]->shape[0];
     return m;

@@ -5,7 +5,8 @@
  * A panel is [groups][VT_PANEL] such words, the inputs of a row are [groups], and whatever the
  * precision a step of a kernel multiplies one word of each row with VT_PANEL words of weights. So
  * there is one packing, one loop over tiles and one shape of kernel; only the instruction that
- * multiplies two words differs.
+ * multiplies two words differs. Compact panels hold words of weights in 3 bytes, which a kernel
+ * makes wide as it reads them.
  *
  * `multiply` computes one panel for a group of rows, in whatever tiles its registers hold. Every
  * sum is one chain of additions in the order of the inputs, whatever the tile, the thread or the
@@ -17,33 +18,68 @@
 
 #include <float.h>
 
-#define VT_PANEL       32 /* output columns of one weight panel */
-#define VT_GROUP_RUN   16 /* groups are a multiple of this, padded with zeros: one AMX tile */
+#define VT_PANEL        32 /* output columns of one weight panel */
+#define VT_GROUP_RUN    16 /* groups are a multiple of this, padded with zeros: one AMX tile */
 /* Most rows of one call: their inputs stay in the L2 cache while panel after panel passes. */
-#define VT_GROUP_ROWS  256
-#define VT_SPARE_ROWS  16 /* of sums: the last of several tiles may reach beyond the rows */
+#define VT_GROUP_ROWS   256
+#define VT_SPARE_ROWS   16 /* of sums: the last of several tiles may reach beyond the rows */
 /* Words between two rows of inputs are padded by this: it moves each row to another cache set,
  * where at a power of two all rows of a tile would compete for the same one. */
-#define VT_ROW_PADDING 16
+#define VT_ROW_PADDING  16
+#define VT_COMPACT_WORD 3 /* bytes of a word of weights in a compact panel */
 
 /* sum[r][c] = the products of words x[r][g] and w[g][c], over g < groups, for r < rows and c <
- * VT_PANEL. Rows of sum and of w are VT_PANEL words apart and 64-byte aligned. What lies behind the
- * panel is likely to be wanted next. */
+ * VT_PANEL. Rows of sum and of w are VT_PANEL words apart; sum and w are 64-byte aligned. What lies
+ * behind the panel is likely to be wanted next. */
 typedef struct vt_panel_product {
     void *sum; /* float, or int32_t for int8; VT_SPARE_ROWS rows longer than needed */
-    const uint32_t *x, *w;
-    size_t x_stride;     /* words */
+    const uint32_t *x;
+    const void *w;   /* words of 4 bytes, or compact ones of 3; 64 bytes behind them can be read */
+    size_t x_stride; /* words */
     size_t rows, groups; /* 1..VT_GROUP_ROWS; a multiple of VT_GROUP_RUN */
 } vt_panel_product;
 
 typedef void (*vt_multiply_fn)(const vt_panel_product *p);
 
-/* What stands behind the words of an int8 panel. */
-typedef struct vt_int8_columns {
+/* ---- compact words ------------------------------------------------------------------------ */
+
+/* A group of f32, one word a column: the upper three bytes of a 32-bit integer, low byte first. */
+static inline float vt_widen_f32(const uint8_t *group, size_t column) {
+    const uint8_t *w = group + column * VT_COMPACT_WORD;
+    return (float)(int32_t)((uint32_t)w[0] << 8 | (uint32_t)w[1] << 16 | (uint32_t)w[2] << 24);
+}
+
+/* A group of bf16, two numbers a column: 64 bytes with the lower halves of the numbers, then 32
+ * with four bits for each upper half, those of places 0 to 31 in the lower four. These bits are the
+ * sign and e: the upper half is the sign and 0x38 + e, or 0 where e is 0. So a number is 0, or from
+ * 2^-13 to below 2.
+ *
+ * A column's two numbers stand side by side, at the place where interleaving 64 lower halves with
+ * 64 upper ones, by every 16 bytes, makes two vectors of words: the columns in their order. */
+static inline size_t vt_compact_place(size_t column) {
+    return column % 16 / 4 * 16 + column / 16 * 8 + column % 4 * 2;
+}
+
+static inline uint32_t vt_widen_bf16(const uint8_t *group, size_t column) {
+    const size_t place = vt_compact_place(column);
+    uint32_t word = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const unsigned two = group[2 * VT_PANEL + (place + i) % VT_PANEL];
+        const unsigned bits = place < VT_PANEL ? two & 15 : two >> 4, e = bits & 7;
+        const unsigned upper = (bits & 8) << 4 | (e ? 0x38 | e : 0);
+        word |= (upper << 8 | group[place + i]) << 16 * i;
+    }
+    return word;
+}
+
+/* ---- a product ---------------------------------------------------------------------------- */
+
+/* What stands behind the words of a panel of int8; behind a compact one only the scales. */
+typedef struct vt_columns {
     float scale[VT_PANEL];
     int32_t offset[VT_PANEL]; /* 128 times the sum of the column's weights: inputs are stored as
                                * 0..255, 128 above what they are, because vpdpbusd wants them so */
-} vt_int8_columns;
+} vt_columns;
 
 /* What numbers up to `most` in magnitude are multiplied by to lie in -127..127. 0 where most is 0
  * or NaN, and where it is so near 0 that the quotient has no finite value: all of them count as 0.
@@ -52,15 +88,16 @@ static inline float vt_int8_inverse(float most) {
     return most > 127 / FLT_MAX ? 127 / most : 0;
 }
 
-/* y = act(sum + bias) + residual, for `rows` rows of VT_PANEL floats, or y_bf16 that without
- * residual, rounded. */
+/* y = act(scale * sum + bias) + residual, for `rows` rows of VT_PANEL floats, or y_bf16 that
+ * without residual, rounded. */
 typedef struct vt_finish {
     float *y;
-    uint16_t *y_bf16;               /* NULL where y is wanted */
-    const float *sum;               /* rows VT_PANEL words apart */
-    const vt_int8_columns *columns; /* where sums are of int8, else NULL */
-    const float *row_scales;        /* likewise, [rows] */
-    const float *bias, *residual;
+    uint16_t *y_bf16;           /* NULL where y is wanted */
+    const float *sum;           /* rows VT_PANEL words apart */
+    const float *scales, *bias; /* [VT_PANEL] */
+    const int32_t *offsets;     /* [VT_PANEL] where sums are of int8, else NULL */
+    const float *row_scales;    /* [rows] where sums are of int8 */
+    const float *residual;
     size_t rows, y_stride, residual_stride;
     vt_act act;
 } vt_finish;
@@ -79,7 +116,9 @@ typedef struct vt_kernels {
     void (*softmax)(float *x, size_t n);
     void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */
 
-    vt_multiply_fn multiply[VT_PRECISIONS]; /* none for auto */
+    vt_multiply_fn multiply[VT_PRECISIONS];         /* none for auto */
+    vt_multiply_fn multiply_compact[VT_PRECISIONS]; /* none for auto and for int8 */
+    bool widens[VT_PRECISIONS];                     /* compact words, by instructions of its own */
     /* Rounds n floats to words of two, or of four; to may be from. */
     void (*to_bf16)(void *to, const float *from, size_t n);
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the
@@ -111,10 +150,20 @@ static inline size_t vt_mat_groups(const vt_mat *m) {
     return (m->n_in + step - 1) / step * VT_GROUP_RUN;
 }
 
-/* Words from one panel to the next. */
-static inline size_t vt_panel_words(const vt_mat *m) {
-    size_t behind = m->precision == VT_PRECISION_INT8 ? sizeof(vt_int8_columns) : 0;
-    return vt_mat_groups(m) * VT_PANEL + behind / sizeof(uint32_t);
+static inline size_t vt_group_bytes(bool compact) {
+    return VT_PANEL * (compact ? VT_COMPACT_WORD : sizeof(uint32_t));
+}
+
+/* Of the words of a panel. */
+static inline size_t vt_words_bytes(const vt_mat *m) {
+    return vt_mat_groups(m) * vt_group_bytes(m->compact);
+}
+
+/* From one panel to the next: behind the words stands what belongs to their columns. */
+static inline size_t vt_panel_bytes(const vt_mat *m) {
+    const bool whole = m->precision == VT_PRECISION_INT8;
+    const size_t scales = offsetof(vt_columns, offset);
+    return vt_words_bytes(m) + (whole ? sizeof(vt_columns) : m->compact ? scales : 0);
 }
 
 /* Start of part `i` when n things are dealt to `parts`; i == parts gives n. */

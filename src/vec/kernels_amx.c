@@ -152,7 +152,7 @@ static const uint32_t *tile_inputs(const vt_panel_product *p, const cut *c, size
  * share of what lies behind the run. */
 static void multiply_run(const vt_panel_product *p, const cut *c, size_t group, size_t groups,
                          vt_precision precision) {
-    const uint32_t *w = p->w + group * VT_PANEL;
+    const uint32_t *w = (const uint32_t *)p->w + group * VT_PANEL;
     const uint32_t *behind = w + (c->pairs > 1 ? groups * VT_PANEL : AHEAD_ONCE);
     const size_t lines = VT_PANEL * VT_GROUP_RUN / LINE_WORDS / c->pairs;
     const size_t share = groups / VT_GROUP_RUN * lines * LINE_WORDS;

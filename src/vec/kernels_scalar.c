@@ -169,7 +169,7 @@ static float to_int8(void *row, const float *from, size_t n) {
  * kept where the compiler knows that nothing else points. */
 static void multiply_f32(const vt_panel_product *p) {
     for (size_t r = 0; r < p->rows; r++) {
-        const float *x = (const float *)(p->x + r * p->x_stride), *w = (const float *)p->w;
+        const float *x = (const float *)(p->x + r * p->x_stride), *w = p->w;
         float sums[VT_PANEL] = {0};
         for (size_t g = 0; g < p->groups; g++, w += VT_PANEL) {
             for (size_t c = 0; c < VT_PANEL; c++) {
@@ -195,10 +195,41 @@ static void multiply_bf16(const vt_panel_product *p) {
     }
 }
 
+static void multiply_compact_f32(const vt_panel_product *p) {
+    for (size_t r = 0; r < p->rows; r++) {
+        const float *x = (const float *)(p->x + r * p->x_stride);
+        const uint8_t *w = p->w;
+        float sums[VT_PANEL] = {0};
+        for (size_t g = 0; g < p->groups; g++, w += vt_group_bytes(true)) {
+            for (size_t c = 0; c < VT_PANEL; c++) {
+                sums[c] += x[g] * vt_widen_f32(w, c);
+            }
+        }
+        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
+    }
+}
+
+static void multiply_compact_bf16(const vt_panel_product *p) {
+    for (size_t r = 0; r < p->rows; r++) {
+        const uint32_t *x = p->x + r * p->x_stride;
+        const uint8_t *w = p->w;
+        float sums[VT_PANEL] = {0};
+        for (size_t g = 0; g < p->groups; g++, w += vt_group_bytes(true)) {
+            float low = float_of_bits(x[g] << 16), high = float_of_bits(x[g] & 0xFFFF0000u);
+            for (size_t c = 0; c < VT_PANEL; c++) {
+                uint32_t both = vt_widen_bf16(w, c);
+                sums[c] += low * float_of_bits(both << 16);
+                sums[c] += high * float_of_bits(both & 0xFFFF0000u);
+            }
+        }
+        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
+    }
+}
+
 static void multiply_int8(const vt_panel_product *p) {
     for (size_t r = 0; r < p->rows; r++) {
         const uint8_t *x = (const uint8_t *)(p->x + r * p->x_stride);
-        const int8_t *w = (const int8_t *)p->w;
+        const int8_t *w = p->w;
         int32_t sums[VT_PANEL] = {0};
         for (size_t g = 0; g < p->groups; g++, w += 4 * VT_PANEL) {
             for (size_t c = 0; c < 4 * VT_PANEL; c++) {
@@ -224,11 +255,11 @@ static float activate(float x, vt_act act) {
 static float sum_value(const vt_finish *f, size_t r, size_t c) {
     const float *sum = f->sum + r * VT_PANEL + c;
     int32_t whole;
-    if (!f->columns) {
-        return *sum;
+    if (!f->offsets) {
+        return *sum * f->scales[c];
     }
     memcpy(&whole, sum, sizeof whole);
-    return (float)(whole - f->columns->offset[c]) * (f->columns->scale[c] * f->row_scales[r]);
+    return (float)(whole - f->offsets[c]) * (f->scales[c] * f->row_scales[r]);
 }
 
 static void finish(const vt_finish *f) {
@@ -266,6 +297,8 @@ const vt_kernels vt_kernels_scalar = {
     .multiply = {[VT_PRECISION_F32] = multiply_f32,
                  [VT_PRECISION_BF16] = multiply_bf16,
                  [VT_PRECISION_INT8] = multiply_int8},
+    .multiply_compact =
+        {[VT_PRECISION_F32] = multiply_compact_f32, [VT_PRECISION_BF16] = multiply_compact_bf16},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .finish = finish,

@@ -22,8 +22,9 @@
  * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b); one that
  * rounds and scales by powers of two, NATIVE_SCALE, vf_round(x) and vf_scale(x, n); one that moves
  * lanes freely, NATIVE_SHUFFLE and vf_shuffle(a, lanes, b), whose lane j is lane lanes[j] of a, or
- * from VF on of b. One that
- * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
+ * from VF on of b; one that spreads bytes, NATIVE_WIDEN_F32 and vf_widen_f32(p), which is VF
+ * compact words of f32, or NATIVE_WIDEN_BF16 and vf_widen_bf16(words, group), those of bf16 of a
+ * whole panel. One that multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
  *   add_int8_at(sum, x, p)      the same with the one word at p for every lane
@@ -489,6 +490,12 @@ INLINE vf add_int8(vf sum, vf x, vf w) {
 }
 #endif
 
+/* What words are, and whether a panel holds them in 3 bytes. */
+typedef struct form {
+    vt_precision precision;
+    bool compact;
+} form;
+
 INLINE vf multiply_words(vt_precision precision, vf sum, vf x, vf w) {
     switch (precision) {
     case VT_PRECISION_BF16:
@@ -502,6 +509,42 @@ INLINE vf multiply_words(vt_precision precision, vf sum, vf x, vf w) {
     return vf_fma(x, w, sum);
 }
 
+#ifndef NATIVE_WIDEN_F32
+INLINE vf vf_widen_f32(const uint8_t *p) {
+    vf out = {0};
+    for (size_t j = 0; j < VF; j++) {
+        out[j] = vt_widen_f32(p, j);
+    }
+    return out;
+}
+#endif
+
+INLINE void widen_bf16(vf words[TILE_VECTORS], const uint8_t *group, size_t column) {
+#ifdef NATIVE_WIDEN_BF16
+    assert(column == 0); /* a tile is as wide as the panel */
+    vf_widen_bf16(words, group);
+#else
+    uint32_t wide[TILE_VECTORS * VF];
+    for (size_t i = 0; i < TILE_VECTORS * VF; i++) {
+        wide[i] = vt_widen_bf16(group, column + i);
+    }
+    memcpy(words, wide, sizeof wide);
+#endif
+}
+
+/* The words of a tile's columns. */
+INLINE void load_words(vf words[TILE_VECTORS], const void *group, size_t column, const form f) {
+    if (f.compact && f.precision == VT_PRECISION_BF16) {
+        widen_bf16(words, group, column);
+        return;
+    }
+    for (size_t v = 0; v < TILE_VECTORS; v++) {
+        const size_t c = column + v * VF;
+        words[v] = f.compact ? vf_widen_f32((const uint8_t *)group + c * VT_COMPACT_WORD)
+                             : vf_load((const float *)group + c);
+    }
+}
+
 static const float zeros[VT_PANEL];
 
 /* A block of rows by a run of inputs. Between runs the sums are kept in memory; at first they are
@@ -509,23 +552,27 @@ static const float zeros[VT_PANEL];
 typedef struct tile {
     float *sum;
     const float *before; /* the sums so far */
-    const float *x, *w;
+    const float *x;
+    const uint8_t *w;
     size_t before_stride, x_stride, rows, groups;
     const char *ahead; /* weights that are wanted soon */
     size_t ahead_step; /* bytes a group */
 } tile;
 
-/* Of one run where it is read several times: 96 KB of weights, which stay in the second cache. Runs
- * for the first would have the sums leave the registers more often, which costs more. */
-#define RUN_GROUPS             768
+/* Of one run where it is read several times: up to 96 KB of weights, which stay in the second
+ * cache. Runs for the first would have the sums leave the registers more often, which costs more.
+ */
+#define RUN_GROUPS 768
+
 /* Bytes from the weights that a single block multiplies to those that it asks for: across the
  * epilogues between panels, which are shorter where weights are narrow. */
-#define ALONE_AHEAD(precision) ((precision) == VT_PRECISION_F32 ? 8192 : 16384)
-#define GROUP_BYTES            (VT_PANEL * sizeof(uint32_t))
+INLINE size_t alone_ahead(const form f) {
+    return f.precision == VT_PRECISION_F32 && !f.compact ? 8192 : 16384;
+}
 
 /* The heart of the encoder: rows x TILE_VECTORS vectors of sums live in registers for the whole
- * run, each step loading TILE_VECTORS vectors of weights and one word a row. `rows`, `precision`
- * and `alone` are constants at every call, so the loops over rows unroll and no sum touches
+ * run, each step loading TILE_VECTORS vectors of weights and one word a row. `f`, `rows` and
+ * `alone` are constants at every call, so the loops over rows unroll and no sum touches
  * memory. The tile covers the panel from `column` on.
  *
  * Weights are read once for a whole product, so the caches never have them; asking for the next
@@ -535,32 +582,32 @@ typedef struct tile {
  *
  * Words travel as floats whatever they hold: sums typed as integers gcc 12 copies at every step,
  * and spills. Nothing but the words above computes with them, and a move changes no bits. */
-INLINE void add_columns(const tile *t, size_t column, vt_precision precision, const size_t rows,
+INLINE void add_columns(const tile *t, size_t column, const form f, const size_t rows,
                         const bool alone) {
-    const size_t x_stride = t->x_stride, step = alone ? GROUP_BYTES : t->ahead_step;
+    const size_t x_stride = t->x_stride, group = vt_group_bytes(f.compact);
+    const size_t step = alone ? group : t->ahead_step;
     vf s[TILE_ROWS][TILE_VECTORS];
     float *sum = t->sum + column;
-    const float *w = t->w + column, *end = t->x + t->groups;
+    const float *end = t->x + t->groups;
+    const uint8_t *w = t->w;
     const char *ahead = t->ahead;
     for (size_t r = 0; r < rows; r++) {
         for (size_t v = 0; v < TILE_VECTORS; v++) {
             s[r][v] = vf_load(t->before + r * t->before_stride + column + v * VF);
         }
     }
-    for (const float *x = t->x; x < end; x++, w += VT_PANEL, ahead += step) {
+    for (const float *x = t->x; x < end; x++, w += group, ahead += step) {
         vf weights[TILE_VECTORS];
-        for (size_t v = 0; v < TILE_VECTORS; v++) {
-            weights[v] = vf_load(w + v * VF);
-        }
+        load_words(weights, w, column, f);
         for (size_t r = 0; r < rows; r++) {
             vf input = vf_set1(x[r * x_stride]);
             for (size_t v = 0; v < TILE_VECTORS; v++) {
-                s[r][v] = multiply_words(precision, s[r][v], input, weights[v]);
+                s[r][v] = multiply_words(f.precision, s[r][v], input, weights[v]);
             }
         }
         __builtin_prefetch(ahead);
         if (alone) {
-            __builtin_prefetch(ahead + GROUP_BYTES / 2);
+            __builtin_prefetch(ahead + group / 2);
         }
     }
     for (size_t r = 0; r < rows; r++) {
@@ -573,10 +620,10 @@ INLINE void add_columns(const tile *t, size_t column, vt_precision precision, co
 /* Counts that this tile does not have are never asked for, but have to compile: hence the 1. */
 #define TILE_CASE(n)                                                                               \
     case (n):                                                                                      \
-        add_columns(t, c, precision, (n) <= TILE_ROWS ? (n) : 1, alone);                           \
+        add_columns(t, c, f, (n) <= TILE_ROWS ? (n) : 1, alone);                                   \
         break;
 
-INLINE void add_tile(const tile *t, vt_precision precision, const bool alone) {
+INLINE void add_tile(const tile *t, const form f, const bool alone) {
     assert(t->rows >= 1 && t->rows <= TILE_ROWS);
     for (size_t c = 0; c < VT_PANEL; c += TILE_VECTORS * VF) {
         switch (t->rows) {
@@ -600,13 +647,11 @@ INLINE void add_tile(const tile *t, vt_precision precision, const bool alone) {
 /* The groups from `first` on: a run of weights comes from memory once and from the cache for every
  * further block of rows. A single block asks for what it will want itself a little later; of
  * several, each asks for its share of what lies behind the run. */
-INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups,
-                    vt_precision precision) {
+INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups, const form f) {
     const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
-    const size_t step = GROUP_BYTES / blocks;
-    const float *w = (const float *)p->w + first * VT_PANEL;
-    const char *ahead =
-        (const char *)w + (blocks > 1 ? groups * GROUP_BYTES : ALONE_AHEAD(precision));
+    const size_t group = vt_group_bytes(f.compact), step = group / blocks;
+    const uint8_t *w = (const uint8_t *)p->w + first * group;
+    const char *ahead = (const char *)w + (blocks > 1 ? groups * group : alone_ahead(f));
     for (size_t b = 0; b < blocks; b++) {
         size_t row = vt_part_start(p->rows, blocks, b);
         float *sum = (float *)p->sum + row * VT_PANEL;
@@ -623,31 +668,39 @@ INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups,
             .ahead_step = step,
         };
         if (blocks > 1) {
-            add_tile(&t, precision, false);
+            add_tile(&t, f, false);
         } else {
-            add_tile(&t, precision, true);
+            add_tile(&t, f, true);
         }
     }
 }
 
 /* Runs are equally long, so that each asks for the whole next one. A block that is alone and as
  * wide as the panel reads weights once, and needs none. */
-INLINE void multiply_panel(const vt_panel_product *p, vt_precision precision) {
+INLINE void multiply_panel(const vt_panel_product *p, const form f) {
     const bool once = p->rows <= TILE_ROWS && TILE_VECTORS * VF == VT_PANEL;
     const size_t runs = once ? 1 : (p->groups + RUN_GROUPS - 1) / RUN_GROUPS;
     for (size_t first = 0, i = 1; i <= runs; i++) {
         size_t end = vt_part_start(p->groups / VT_GROUP_RUN, runs, i) * VT_GROUP_RUN;
-        add_run(p, first, end - first, precision);
+        add_run(p, first, end - first, f);
         first = end;
     }
 }
 
 static void multiply_f32(const vt_panel_product *p) {
-    multiply_panel(p, VT_PRECISION_F32);
+    multiply_panel(p, (form){VT_PRECISION_F32, false});
 }
 
 static void multiply_int8(const vt_panel_product *p) {
-    multiply_panel(p, VT_PRECISION_INT8);
+    multiply_panel(p, (form){VT_PRECISION_INT8, false});
+}
+
+static void multiply_compact_f32(const vt_panel_product *p) {
+    multiply_panel(p, (form){VT_PRECISION_F32, true});
+}
+
+static void multiply_compact_bf16(const vt_panel_product *p) {
+    multiply_panel(p, (form){VT_PRECISION_BF16, true});
 }
 
 #ifndef MULTIPLY_BF16
@@ -655,7 +708,7 @@ static void multiply_int8(const vt_panel_product *p) {
 #define MULTIPLY_INT8 multiply_int8
 
 static void multiply_bf16(const vt_panel_product *p) {
-    multiply_panel(p, VT_PRECISION_BF16);
+    multiply_panel(p, (form){VT_PRECISION_BF16, false});
 }
 #endif
 
@@ -668,19 +721,18 @@ INLINE void store_bf16(uint16_t *to, vf v) {
  * (to bf16) are constants at every call. */
 INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole, const bool rounded) {
     for (size_t c = 0; c < VT_PANEL; c += VF) {
-        vf bias = vf_load(f.bias + c), scale = vf_set1(0);
+        vf bias = vf_load(f.bias + c), scale = vf_load(f.scales + c);
         vi offset = {0};
         if (whole) {
-            scale = vf_load(f.columns->scale + c);
-            offset = vi_load(f.columns->offset + c);
+            offset = vi_load(f.offsets + c);
         }
         for (size_t r = 0; r < f.rows; r++) {
-            vf sum = vf_load(f.sum + r * VT_PANEL + c);
+            vf sum = vf_load(f.sum + r * VT_PANEL + c), of_row = scale;
             if (whole) {
-                sum = __builtin_convertvector((vi)sum - offset, vf) *
-                      (scale * vf_set1(f.row_scales[r]));
+                sum = __builtin_convertvector((vi)sum - offset, vf);
+                of_row = scale * vf_set1(f.row_scales[r]);
             }
-            vf v = activate(sum + bias, act);
+            vf v = activate(vf_fma(sum, of_row, bias), act);
             if (rounded) {
                 store_bf16(f.y_bf16 + r * f.y_stride + c, v);
             } else {
@@ -693,9 +745,9 @@ INLINE void finish_rows(const vt_finish f, vt_act act, const bool whole, const b
 
 #define FINISH_CASE(act)                                                                           \
     case (act):                                                                                    \
-        if (f->columns && f->y_bf16) {                                                             \
+        if (f->offsets && f->y_bf16) {                                                             \
             finish_rows(*f, act, true, true);                                                      \
-        } else if (f->columns) {                                                                   \
+        } else if (f->offsets) {                                                                   \
             finish_rows(*f, act, true, false);                                                     \
         } else if (f->y_bf16) {                                                                    \
             finish_rows(*f, act, false, true);                                                     \
@@ -797,6 +849,14 @@ const vt_kernels KERNELS = {
     .multiply = {[VT_PRECISION_F32] = multiply_f32,
                  [VT_PRECISION_BF16] = MULTIPLY_BF16,
                  [VT_PRECISION_INT8] = MULTIPLY_INT8},
+    .multiply_compact =
+        {[VT_PRECISION_F32] = multiply_compact_f32, [VT_PRECISION_BF16] = multiply_compact_bf16},
+#ifdef NATIVE_WIDEN_F32
+    .widens[VT_PRECISION_F32] = true,
+#endif
+#ifdef NATIVE_WIDEN_BF16
+    .widens[VT_PRECISION_BF16] = true,
+#endif
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .finish = finish,

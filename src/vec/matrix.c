@@ -104,7 +104,7 @@ static void make_ready(product *p, vt_pool *pool) {
 typedef struct piece {
     size_t row, rows; /* rows <= VT_GROUP_ROWS */
     size_t column;    /* the panel's first */
-    const uint32_t *words;
+    const uint8_t *words;
 } piece;
 
 typedef struct piece_sums {
@@ -124,7 +124,7 @@ static void finish_narrow(const product *p, const piece *at, vt_finish f) {
     memcpy(bias, f.bias, width * sizeof *bias);
     for (size_t r = 0; r < at->rows; r++) {
         one.sum = f.sum + r * VT_PANEL;
-        one.row_scales = f.columns ? f.row_scales + r : NULL;
+        one.row_scales = f.offsets ? f.row_scales + r : NULL;
         memcpy(residual, f.residual + r * f.residual_stride, width * sizeof *residual);
         p->k->finish(&one);
         if (f.y_bf16) {
@@ -136,16 +136,24 @@ static void finish_narrow(const product *p, const piece *at, vt_finish f) {
     }
 }
 
+/* For every column of a panel. */
+#define FOUR(x) (x), (x), (x), (x)
+#define ALL(x)                                                                                     \
+    { FOUR(x), FOUR(x), FOUR(x), FOUR(x), FOUR(x), FOUR(x), FOUR(x), FOUR(x) }
+_Static_assert(VT_PANEL == 32, "ALL has as many");
+
 static void finish(const product *p, const piece *at, const piece_sums *sums) {
-    static const float zeros[VT_PANEL];
+    static const float zeros[VT_PANEL], ones[VT_PANEL] = ALL(1);
     const vt_mat_mul_args *a = p->args;
     const size_t offset = at->row * a->y_stride + at->column;
     const bool whole = p->w->precision == VT_PRECISION_INT8;
+    const vt_columns *columns = (const void *)(at->words + vt_words_bytes(p->w));
     const vt_finish f = {
         .y = a->y_bf16 ? NULL : a->y + offset,
         .y_bf16 = a->y_bf16 ? a->y_bf16 + offset : NULL,
         .sum = sums->of[0],
-        .columns = whole ? (const void *)(at->words + p->groups * VT_PANEL) : NULL,
+        .scales = whole || p->w->compact ? columns->scale : ones,
+        .offsets = whole ? columns->offset : NULL,
         .row_scales = whole ? p->row_scales + at->row : NULL,
         .bias = a->bias ? a->bias + at->column : zeros,
         .residual = a->residual ? a->residual + offset : zeros,
@@ -175,6 +183,8 @@ static void multiply(const product *p, const piece *at) {
     if (p->args->bias) {
         ask_for_bias(p->args->bias + at->column);
     }
+    const vt_kernels *k = p->k;
+    const vt_multiply_fn *multiply = p->w->compact ? k->multiply_compact : k->multiply;
     const vt_panel_product panel = {
         .sum = sums.of,
         .x = p->x + at->row * p->x_stride,
@@ -183,7 +193,7 @@ static void multiply(const product *p, const piece *at) {
         .rows = at->rows,
         .groups = p->groups,
     };
-    p->k->multiply[p->w->precision](&panel);
+    multiply[p->w->precision](&panel);
     finish(p, at, &sums);
 }
 
@@ -194,7 +204,7 @@ static size_t panel_count(const vt_mat *m) {
 /* Items are (group of rows, panel), the panel running fastest. */
 static void multiply_range(void *ctx, size_t begin, size_t end) {
     const product *p = ctx;
-    const uint32_t *panels = p->w->panels;
+    const uint8_t *panels = p->w->panels;
     size_t n_panels = panel_count(p->w);
     for (size_t i = begin; i < end; i++) {
         size_t group = i / n_panels, panel = i % n_panels;
@@ -203,7 +213,7 @@ static void multiply_range(void *ctx, size_t begin, size_t end) {
             .row = row,
             .rows = vt_part_start(p->args->rows, p->n_groups, group + 1) - row,
             .column = panel * VT_PANEL,
-            .words = panels + panel * vt_panel_words(p->w),
+            .words = panels + panel * vt_panel_bytes(p->w),
         };
         multiply(p, &at);
     }

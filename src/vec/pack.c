@@ -5,6 +5,11 @@
  * column's weights lie around 0). Behind the words of a panel stand its scales and what the inputs'
  * offset of 128 adds to each sum.
  *
+ * Compact: a product of few rows waits for its weights, and the exponents of a column's weights
+ * differ by few bits, so most of the eight that each has say nothing. A scale a column leaves four
+ * in bf16; in f32 fixed point says in 24 bits what matters. (Zhang et al. 2025, DFloat11, code
+ * exponents without loss, but then each must be read for the next to be found.)
+ *
  * Rejected: 7-bit weights, as kernels built on vpmaddubsw need lest its 16-bit sums overflow (the
  * instruction sets without vpdpbusd widen to 16 bits instead). */
 #include "vec/kernels.h"
@@ -13,6 +18,14 @@
 
 #define PACK_RUN  64    /* inputs converted at a time; a multiple of four */
 #define INT8_DEEP 65536 /* inputs of which a sum still fits 32 bits */
+
+#define COMPACT_ONE        0x1p22f /* of f32: the 24 bits of 1 */
+#define COMPACT_WHOLE      0x1p30f /* what vt_widen_f32 makes of them */
+#define COMPACT_LEAST      0x3900u /* of bf16: the bits of 2^-13 */
+#define COMPACT_LEAST_HALF 0x3880u
+#define SMALLEST_COLUMN                                                                            \
+    0x1p-90f /* a largest weight below it has the scale of this: scales and                        \
+              * their inverses stay normal numbers */
 
 static const char *const names[VT_PRECISIONS] = {"auto", "f32", "bf16", "int8"};
 
@@ -43,8 +56,7 @@ bool vt_mat_bytes(const vt_mat *m, size_t *bytes) {
     bool deep = m->precision == VT_PRECISION_INT8 && m->n_in > INT8_DEEP;
     *bytes = 0;
     return m->n_out > 0 && m->n_in > 0 && m->n_in < SIZE_MAX / (8 * VT_PANEL) && !deep &&
-           vt_size_mul(panels, vt_panel_words(m), bytes) &&
-           vt_size_mul(*bytes, sizeof(uint32_t), bytes);
+           vt_size_mul(panels, vt_panel_bytes(m), bytes);
 }
 
 /* ---- one column ------------------------------------------------------------------------- */
@@ -92,63 +104,128 @@ static float largest_weight(const vt_mat *m, const vt_mat_part *part, const unsi
 }
 
 /* Rounds a run of weights in place; returns their sum. A sum of 64 bytes fits. */
-static int32_t round_to_int8(float *run, size_t n, float inverse) {
+static int32_t round_to_int8(float *run, size_t n) {
     int8_t whole[PACK_RUN] = {0};
     int32_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        whole[i] = (int8_t)lrintf(run[i] * inverse);
+        whole[i] = (int8_t)lrintf(run[i]);
         sum += whole[i];
     }
     memcpy(run, whole, sizeof whole);
     return sum;
 }
 
-/* Writes column c of a panel: down one column of its words. */
-static void pack_column(const vt_mat *m, const vt_mat_part *part, const unsigned char *row,
-                        uint32_t *panel, size_t c) {
-    const size_t per_word = vt_inputs_per_word(m->precision);
-    vt_int8_columns *columns = (vt_int8_columns *)(panel + vt_mat_groups(m) * VT_PANEL);
-    float run[PACK_RUN], inverse = 0;
+/* ---- compact words ------------------------------------------------------------------------ */
+
+/* Of a column whose largest weight is `most`. Rounded to bf16, that may be the next power of two.
+ * NaN where there is none. */
+static float compact_scale(const vt_mat *m, float most) {
+    uint16_t bits;
+    if (m->precision == VT_PRECISION_BF16) {
+        vt_vec_kernels()->to_bf16(&bits, &most, 1);
+        vt_vec_from_bf16(&most, &bits, 1);
+    }
+    return isfinite(most) ? ldexpf(1, ilogbf(fmaxf(most, SMALLEST_COLUMN))) : NAN;
+}
+
+/* Of a number below 2 in magnitude; 2 itself, to which it may be rounded, has no bits. */
+static void write_f32(float number, uint8_t *group, size_t column) {
+    const long most = (1 << 23) - 1, nearest = lrintf(number * COMPACT_ONE);
+    const long whole = nearest > most ? most : nearest < -most ? -most : nearest;
+    for (size_t i = 0; i < VT_COMPACT_WORD; i++) {
+        group[column * VT_COMPACT_WORD + i] = (uint8_t)((unsigned long)whole >> 8 * i);
+    }
+}
+
+/* Of two bfloat16s below 2 in magnitude, over bits that are still 0. */
+static void write_bf16(const uint16_t *pair, uint8_t *group, size_t column) {
+    const size_t place = vt_compact_place(column);
+    for (size_t i = 0; i < 2; i++) {
+        unsigned bits = pair[i] & 0x7FFF;
+        bits = bits >= COMPACT_LEAST ? bits : bits >= COMPACT_LEAST_HALF ? COMPACT_LEAST : 0;
+        const unsigned upper = (pair[i] >> 12 & 8) | (bits >> 8 & 7);
+        group[place + i] = (uint8_t)bits;
+        group[2 * VT_PANEL + (place + i) % VT_PANEL] |=
+            (uint8_t)(place < VT_PANEL ? upper : upper << 4);
+    }
+}
+
+/* ---- a column ----------------------------------------------------------------------------- */
+
+typedef struct column {
+    const vt_mat *m;
+    uint8_t *panel;
+    size_t at;
+    float inverse; /* multiplies its weights before they are rounded */
+} column;
+
+/* Writes n weights from input `first` on down the column; `run`, of PACK_RUN, is spent. Returns the
+ * sum of those of int8. */
+static int32_t pack_run(const column *c, size_t first, size_t n, float *run) {
+    const vt_mat *m = c->m;
+    const size_t per_word = vt_inputs_per_word(m->precision), group = vt_group_bytes(m->compact);
+    uint8_t *to = c->panel + first / per_word * group;
     int32_t sum = 0;
-    if (m->precision == VT_PRECISION_INT8) {
-        float most = largest_weight(m, part, row);
-        inverse = vt_int8_inverse(most);
-        columns->scale[c] = most / 127;
+    for (size_t i = 0; i < PACK_RUN; i++) {
+        run[i] = i < n ? run[i] * c->inverse : 0;
+    }
+    if (m->precision == VT_PRECISION_BF16) {
+        vt_vec_kernels()->to_bf16(run, run, PACK_RUN);
+    } else if (m->precision == VT_PRECISION_INT8) {
+        sum = round_to_int8(run, n);
+    }
+    for (size_t i = 0; i < (n + per_word - 1) / per_word; i++, to += group) {
+        if (!m->compact) {
+            memcpy(to + c->at * sizeof *run, run + i, sizeof *run);
+        } else if (m->precision == VT_PRECISION_BF16) {
+            write_bf16((const uint16_t *)run + 2 * i, to, c->at);
+        } else {
+            write_f32(run[i], to, c->at);
+        }
+    }
+    return sum;
+}
+
+static void pack_column(const vt_mat *m, const vt_mat_part *part, const unsigned char *row,
+                        uint8_t *panel, size_t at) {
+    vt_columns *columns = (void *)(panel + vt_words_bytes(m));
+    const bool whole = m->precision == VT_PRECISION_INT8;
+    column c = {.m = m, .panel = panel, .at = at, .inverse = 1};
+    float run[PACK_RUN];
+    int32_t sum = 0;
+    if (whole) {
+        const float most = largest_weight(m, part, row);
+        c.inverse = vt_int8_inverse(most);
+        columns->scale[at] = most / 127;
+    } else if (m->compact) {
+        const float scale = compact_scale(m, largest_weight(m, part, row));
+        c.inverse = 1 / scale;
+        columns->scale[at] = m->precision == VT_PRECISION_F32 ? scale / COMPACT_WHOLE : scale;
     }
     for (size_t i = 0; i < m->n_in; i += PACK_RUN) {
-        uint32_t words[PACK_RUN];
-        size_t n = run_length(m->n_in, i), n_words = (n + per_word - 1) / per_word;
+        const size_t n = run_length(m->n_in, i);
         load_weights(part, row, i, n, run);
-        memset(run + n, 0, (PACK_RUN - n) * sizeof *run);
-        if (m->precision == VT_PRECISION_BF16) {
-            vt_vec_kernels()->to_bf16(run, run, PACK_RUN);
-        } else if (m->precision == VT_PRECISION_INT8) {
-            sum += round_to_int8(run, n, inverse);
-        }
-        memcpy(words, run, sizeof words);
-        for (size_t j = 0; j < n_words; j++) {
-            panel[(i / per_word + j) * VT_PANEL + c] = words[j];
-        }
+        sum += pack_run(&c, i, n, run);
     }
-    if (m->precision == VT_PRECISION_INT8) {
-        columns->offset[c] = 128 * sum;
+    if (whole) {
+        columns->offset[at] = 128 * sum;
     }
 }
 
 void vt_mat_pack(const vt_mat *m, const vt_mat_part *parts, size_t n_parts, void *panels) {
-    const size_t words = vt_panel_words(m);
-    uint32_t *to = panels;
-    size_t column = 0;
+    const size_t bytes = vt_panel_bytes(m);
+    uint8_t *to = panels;
+    size_t at = 0;
     for (size_t i = 0; i < n_parts; i++) {
         const unsigned char *row = parts[i].w;
-        for (size_t r = 0; r < parts[i].n_out; r++, column++) {
-            uint32_t *panel = to + column / VT_PANEL * words;
-            if (column % VT_PANEL == 0) {
-                memset(panel, 0, words * sizeof *panel); /* padding of columns and of inputs */
+        for (size_t r = 0; r < parts[i].n_out; r++, at++) {
+            uint8_t *panel = to + at / VT_PANEL * bytes;
+            if (at % VT_PANEL == 0) {
+                memset(panel, 0, bytes); /* padding of columns and of inputs */
             }
-            pack_column(m, &parts[i], row, panel, column % VT_PANEL);
+            pack_column(m, &parts[i], row, panel, at % VT_PANEL);
             row += m->n_in * vt_dtype_size(parts[i].type);
         }
     }
-    assert(column == m->n_out);
+    assert(at == m->n_out);
 }

@@ -40,6 +40,17 @@ static bool machine_has_amx(void) {
     return machine_has_avx512_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
            (d & bits) == bits && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
+
+/* Making words wide takes shuffles. On AMD's processors these have units of their own: on a Zen 5
+ * they cost nothing however many rows there are. On Intel's they share one with the products, and
+ * it has not been measured who wins. */
+static bool widening_is_free(void) {
+    return __builtin_cpu_is("amd");
+}
+#else
+static bool widening_is_free(void) {
+    return false;
+}
 #endif
 
 static bool machine_has_plain_c(void) {
@@ -105,6 +116,10 @@ const char *const *vt_vec_isas(void) {
 
 const vt_kernels *vt_vec_kernels(void) {
     return chosen;
+}
+
+bool vt_vec_compacts(vt_precision p) {
+    return chosen->widens[p] && widening_is_free();
 }
 
 float vt_vec_dot(const float *a, const float *b, size_t n) {

@@ -35,7 +35,7 @@ typedef enum vt_dtype { VT_F32, VT_F16, VT_BF16 } vt_dtype;
 size_t vt_dtype_size(vt_dtype t);
 
 /* How weights are held and multiplied. Sums are always wide: binary32, or 32-bit integers.
- *   f32   as they are
+ *   f32   as they are, or nearly: see vt_mat.compact
  *   bf16  weights and inputs rounded to the nearest bfloat16 (8 bits of precision)
  *   int8  weights in 8 bits with one scale an output, inputs in 8 bits with one scale a row, found
  *         as the row comes (Jacob et al. 2018, symmetric; "dynamic" quantisation) */
@@ -53,18 +53,29 @@ vt_status vt_precision_parse(const char *text, vt_precision *out, vt_err *err) V
 /* bf16 where the instruction set chosen multiplies it in hardware, f32 elsewhere. */
 vt_precision vt_vec_best_precision(void);
 
+/* Does the machine multiply compact panels of that precision at least as fast as others, however
+ * many rows there are? */
+bool vt_vec_compacts(vt_precision p);
+
 /* Weights W of a linear layer, [n_out][n_in] row-major as PyTorch stores nn.Linear, packed in
  * panels of 32 output columns (the last one padded with zeros). A description of memory that it
  * does not own: the panels of a whole model lie one behind the other in one block, which may be the
- * map of a file. Immutable once packed, so any number of threads may multiply with it. */
+ * map of a file. Immutable once packed, so any number of threads may multiply with it.
+ *
+ * Compact panels are for products that take as long as their weights take to be read: 24 bits in
+ * place of 32 in f32, 12 in place of 16 in bf16, with a scale for each output, the power of two s
+ * at or below its largest weight. f32 is then rounded to multiples of 2^-22 s, which is what it
+ * distinguishes at s. Of bf16 only what lies below 2^-13 s changes: to that or to 0, whichever is
+ * nearer. int8 is never compact. */
 typedef struct vt_mat {
     vt_precision precision;
+    bool compact;
     size_t n_out, n_in;
     const void *panels; /* vt_mat_bytes() of them, 64-byte aligned */
 } vt_mat;
 
 /* Rises with every change of what panels look like: whoever keeps them in a file compares it. */
-#define VT_MAT_LAYOUT 1
+#define VT_MAT_LAYOUT 2
 
 /* Bytes of the panels, a multiple of 64; false where a size is 0 or the product too large. */
 bool vt_mat_bytes(const vt_mat *m, size_t *bytes) VT_MUST_USE;

@@ -15,9 +15,15 @@ typedef struct packed_matrix {
     void *panels;
 } packed_matrix;
 
-static inline packed_matrix packed_of(vt_precision precision, size_t n_in, const vt_mat_part *parts,
+/* How weights are held. */
+typedef struct form {
+    vt_precision precision;
+    bool compact;
+} form;
+
+static inline packed_matrix packed_of(form f, size_t n_in, const vt_mat_part *parts,
                                       size_t n_parts) {
-    packed_matrix p = {.m = {.precision = precision, .n_in = n_in}};
+    packed_matrix p = {.m = {.precision = f.precision, .compact = f.compact, .n_in = n_in}};
     size_t bytes;
     for (size_t i = 0; i < n_parts; i++) {
         p.m.n_out += parts[i].n_out;

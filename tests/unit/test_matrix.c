@@ -36,7 +36,7 @@ static float *random_floats(size_t n) {
 typedef struct problem {
     size_t rows, n_in, n_out, x_stride, y_stride;
     vt_dtype type;
-    vt_precision precision;
+    form form;
     vt_act act;
     float *x, *bias, *residual;
     void *w;         /* in `type`, as a model file holds it */
@@ -64,7 +64,7 @@ static float round_to(vt_dtype type, float v, uint16_t *bits) {
 
 static void problem_init(problem *p, size_t rows, size_t n_in, size_t n_out, vt_dtype type) {
     *p = (problem){.rows = rows, .n_in = n_in, .n_out = n_out, .type = type};
-    p->precision = VT_PRECISION_F32;
+    p->form = (form){VT_PRECISION_F32, false};
     p->x_stride = n_in + rows % 3;
     p->y_stride = n_out + rows % 5;
     p->act = (vt_act)((rows + n_in) % 3);
@@ -121,15 +121,20 @@ static double largest(const float *v, size_t n) {
     return most;
 }
 
-/* What the precision makes of number i of a row of inputs, or of a column's weights. */
-static double rounded(vt_precision precision, const float *row, size_t n, size_t i) {
-    double scale;
-    switch (precision) {
+/* Of a row of inputs, or of a column's weights: what it is rounded to a multiple of. */
+static double int8_step(const float *row, size_t n) {
+    return largest(row, n) / 127;
+}
+
+static double input(const problem *p, size_t r, size_t i) {
+    const float *row = p->x + r * p->x_stride;
+    double step;
+    switch (p->form.precision) {
     case VT_PRECISION_BF16:
         return as_bf16(row[i]);
     case VT_PRECISION_INT8:
-        scale = largest(row, n) / 127;
-        return scale > 0 ? nearbyint((double)row[i] / scale) * scale : 0;
+        step = int8_step(row, p->n_in);
+        return step > 0 ? nearbyint((double)row[i] / step) * step : 0;
     case VT_PRECISION_AUTO:
     case VT_PRECISION_F32:
         break;
@@ -137,19 +142,47 @@ static double rounded(vt_precision precision, const float *row, size_t n, size_t
     return (double)row[i];
 }
 
+/* The power of two at or below the largest of a column. */
+static double power_below(double most) {
+    int exponent;
+    frexp(most, &exponent);
+    return ldexp(1, exponent - 1);
+}
+
+/* What vec.h says of compact weights. */
+static double compact_weight(vt_precision precision, const float *column, size_t n, double w) {
+    double most = largest(column, n), unit;
+    if (precision == VT_PRECISION_F32) {
+        unit = power_below(most) * 0x1p-22;
+        w = nearbyint(w / unit);
+        return copysign(fmin(fabs(w), 0x1p23 - 1), w) * unit;
+    }
+    unit = power_below(as_bf16((float)most)) * 0x1p-13;
+    return fabs(w) >= unit ? w : fabs(w) >= unit / 2 ? copysign(unit, w) : 0;
+}
+
+static double weight(const problem *p, size_t c, size_t i) {
+    const float *column = p->w_values + c * p->n_in;
+    const bool whole = p->form.precision == VT_PRECISION_INT8;
+    double step = whole ? int8_step(column, p->n_in) : 0, w = (double)column[i];
+    if (whole) {
+        return step > 0 ? nearbyint(w / step) * step : 0;
+    }
+    w = p->form.precision == VT_PRECISION_BF16 ? as_bf16(column[i]) : w;
+    return p->form.compact ? compact_weight(p->form.precision, column, p->n_in, w) : w;
+}
+
 /* y[r][c] in double, and how much rounding a sum of n_in floats may bring; with int8, two inputs
  * may lie so near a half that floats round them the other way. */
 static double expected(const problem *p, size_t r, size_t c, double *tolerance) {
     double sum = 0, size = 0;
     for (size_t i = 0; i < p->n_in; i++) {
-        double x = rounded(p->precision, p->x + r * p->x_stride, p->n_in, i);
-        double w = rounded(p->precision, p->w_values + c * p->n_in, p->n_in, i);
-        double term = x * w;
+        double term = input(p, r, i) * weight(p, c, i);
         sum += term;
         size += fabs(term);
     }
     *tolerance = 1e-6 + size * 0x1p-23 * (1 + sqrt((double)p->n_in));
-    if (p->precision == VT_PRECISION_INT8) {
+    if (p->form.precision == VT_PRECISION_INT8) {
         *tolerance += 2 * largest(p->x + r * p->x_stride, p->n_in) *
                       largest(p->w_values + c * p->n_in, p->n_in) / 127;
     }
@@ -158,7 +191,7 @@ static double expected(const problem *p, size_t r, size_t c, double *tolerance) 
 
 static float *multiply(const problem *p, vt_pool *pool) {
     vt_mat_part part = {.type = p->type, .w = p->w, .n_out = p->n_out, .scale = 1};
-    packed_matrix m = packed_of(p->precision, p->n_in, &part, 1);
+    packed_matrix m = packed_of(p->form, p->n_in, &part, 1);
     float *y = vt_alloc_aligned(p->rows * p->y_stride, sizeof *y);
     assert_non_null(y);
     for (size_t i = 0; i < p->rows * p->y_stride; i++) {
@@ -186,9 +219,9 @@ static void check_problem(const problem *p, vt_pool *pool) {
             double tolerance, want = expected(p, r, c, &tolerance);
             double got = (double)y[r * p->y_stride + c];
             if (!(fabs(got - want) <= tolerance)) {
-                fail_msg("%s %s %zux%zux%zu type %d: y[%zu][%zu] = %.9g, not %.9g", vt_vec_isa(),
-                         vt_precision_name(p->precision), p->rows, p->n_in, p->n_out, (int)p->type,
-                         r, c, got, want);
+                fail_msg("%s %s%s %zux%zux%zu type %d: y[%zu][%zu] = %.9g, not %.9g", vt_vec_isa(),
+                         p->form.compact ? "compact " : "", vt_precision_name(p->form.precision),
+                         p->rows, p->n_in, p->n_out, (int)p->type, r, c, got, want);
             }
         }
         for (size_t c = p->n_out; c < p->y_stride; c++) {
@@ -198,8 +231,11 @@ static void check_problem(const problem *p, vt_pool *pool) {
     free(y);
 }
 
-static const vt_precision precisions[] = {VT_PRECISION_F32, VT_PRECISION_BF16, VT_PRECISION_INT8};
-#define N_PRECISIONS (sizeof precisions / sizeof *precisions)
+static const form forms[] = {
+    {VT_PRECISION_F32, false}, {VT_PRECISION_F32, true},   {VT_PRECISION_BF16, false},
+    {VT_PRECISION_BF16, true}, {VT_PRECISION_INT8, false},
+};
+#define N_FORMS (sizeof forms / sizeof *forms)
 
 /* Runs the test once for each instruction set of this machine. */
 static void for_each_isa(void (*test)(void)) {
@@ -219,8 +255,8 @@ static void every_row_count(void) {
     for (size_t rows = 1; rows <= 70; rows++) {
         problem p;
         problem_init(&p, rows, 1 + rows * 7 % 90, 1 + rows * 11 % 100, (vt_dtype)(rows % 3));
-        for (size_t i = 0; i < N_PRECISIONS; i++) {
-            p.precision = precisions[i];
+        for (size_t i = 0; i < N_FORMS; i++) {
+            p.form = forms[i];
             check_problem(&p, NULL);
         }
         problem_release(&p);
@@ -243,7 +279,7 @@ static void edge_shapes(void) {
         for (size_t o = 0; o < sizeof outputs / sizeof *outputs; o++) {
             problem p;
             problem_init(&p, 1 + (i * 8 + o) % 37, inputs[i], outputs[o], (vt_dtype)(o % 3));
-            p.precision = precisions[(i + o) % N_PRECISIONS];
+            p.form = forms[(i + o) % N_FORMS];
             check_problem(&p, pool);
             problem_release(&p);
         }
@@ -258,13 +294,13 @@ static void test_edge_shapes(void **unused) {
 
 /* The promise at the top of vec.h: the same bits alone, among others, and on more threads. More
  * rows than one group takes. */
-static void row_alone_in(vt_precision precision) {
+static void row_alone_in(form f) {
     problem p;
     vt_pool *pool;
     vt_err err;
     assert_int_equal(vt_pool_open(3, &pool, &err), VT_OK);
     problem_init(&p, 259, 515, 65, VT_F32);
-    p.precision = precision;
+    p.form = f;
     float *all = multiply(&p, NULL);
     float *threaded = multiply(&p, pool);
     for (size_t r = 0; r < p.rows; r++) {
@@ -284,8 +320,8 @@ static void row_alone_in(vt_precision precision) {
 }
 
 static void row_alone(void) {
-    for (size_t i = 0; i < N_PRECISIONS; i++) {
-        row_alone_in(precisions[i]);
+    for (size_t i = 0; i < N_FORMS; i++) {
+        row_alone_in(forms[i]);
     }
 }
 
@@ -301,7 +337,7 @@ static void test_residual_in_place(void **unused) {
     problem_init(&p, 300, 600, 70, VT_F32);
     float *want = multiply(&p, NULL);
     vt_mat_part part = {.type = p.type, .w = p.w, .n_out = p.n_out, .scale = 1};
-    packed_matrix m = packed_of(p.precision, p.n_in, &part, 1);
+    packed_matrix m = packed_of(p.form, p.n_in, &part, 1);
     vt_mat_mul_args args = {.x = p.x,
                             .y = p.residual,
                             .rows = p.rows,
@@ -348,10 +384,10 @@ static void norm_in_the_product(void) {
     float *normed = random_floats(p.rows * p.n_in);
     vt_norm norm = {gain, bias, 1e-5f};
     vt_vec_layer_norm(normed, p.x, p.rows, p.n_in, &norm);
-    for (size_t i = 0; i < N_PRECISIONS; i++) {
-        p.precision = precisions[i];
+    for (size_t i = 0; i < N_FORMS; i++) {
+        p.form = forms[i];
         vt_mat_part part = {.type = p.type, .w = p.w, .n_out = p.n_out, .scale = 1};
-        packed_matrix m = packed_of(p.precision, p.n_in, &part, 1);
+        packed_matrix m = packed_of(p.form, p.n_in, &part, 1);
         float y[21 * 40], z[21 * 40];
         vt_mat_mul_args args = {.x = p.x,
                                 .y = y,
@@ -400,14 +436,13 @@ static uint16_t *rounded_outputs(const packed_matrix *m, vt_mat_mul_args args, c
 
 /* Whether a product is told its inputs in bfloat16 or the same numbers as floats, and whether it
  * can read them where they lie, its sums have the same bits. */
-static void check_chain(size_t rows, size_t n_in, size_t n_middle, size_t gap,
-                        vt_precision precision) {
+static void check_chain(size_t rows, size_t n_in, size_t n_middle, size_t gap, form f) {
     enum { N_OUT = 40 };
     problem p;
     problem_init(&p, rows, n_in, n_middle, VT_F32);
     float *second = random_floats(N_OUT * n_middle), *middle, *y[2];
-    packed_matrix m = packed_of(precision, n_in, &(vt_mat_part){VT_F32, p.w, n_middle, 1}, 1);
-    packed_matrix n = packed_of(precision, n_middle, &(vt_mat_part){VT_F32, second, N_OUT, 1}, 1);
+    packed_matrix m = packed_of(f, n_in, &(vt_mat_part){VT_F32, p.w, n_middle, 1}, 1);
+    packed_matrix n = packed_of(f, n_middle, &(vt_mat_part){VT_F32, second, N_OUT, 1}, 1);
     middle = random_floats(rows * (n_middle + gap));
     y[0] = random_floats(rows * N_OUT);
     y[1] = random_floats(rows * N_OUT);
@@ -444,11 +479,11 @@ static void check_chain(size_t rows, size_t n_in, size_t n_middle, size_t gap,
 static void chains(void) {
     static const size_t middles[] = {1, 16, 31, 32, 64, 65, 96, 512};
     for (size_t i = 0; i < sizeof middles / sizeof *middles; i++) {
-        for (size_t k = 0; k < N_PRECISIONS; k++) {
+        for (size_t k = 0; k < N_FORMS; k++) {
             for (size_t gap = 0; gap < 33; gap += 16) {
-                check_chain(1 + 7 * i, 20, middles[i], gap, precisions[k]);
+                check_chain(1 + 7 * i, 20, middles[i], gap, forms[k]);
             }
-            check_chain(15, 20, middles[i], 1, precisions[k]);
+            check_chain(15, 20, middles[i], 1, forms[k]);
         }
     }
 }
@@ -460,7 +495,7 @@ static void test_chains(void **unused) {
 
 /* Fused: the outputs of each matrix side by side, at any address, as a model file has them; the
  * first one's weights are scaled. */
-static void parts_side_by_side(vt_precision precision) {
+static void parts_side_by_side(form f) {
     enum { ROWS = 9, N_IN = 77 };
     static const size_t n_out[3] = {40, 1, 64};
     unsigned char *odd[3];
@@ -474,12 +509,12 @@ static void parts_side_by_side(vt_precision precision) {
         free(w);
         parts[i] = (vt_mat_part){VT_F32, odd[i] + 1, n_out[i], i == 0 ? 0.125f : 1};
     }
-    packed_matrix fused = packed_of(precision, N_IN, parts, 3);
+    packed_matrix fused = packed_of(f, N_IN, parts, 3);
     vt_mat_mul_args args = {.x = x, .y = y, .rows = ROWS, .x_stride = N_IN, .y_stride = 105};
     packed_multiply(&fused, &args, NULL);
     for (size_t i = 0, column = 0; i < 3; column += n_out[i++]) {
         parts[i].scale = 1;
-        packed_matrix alone = packed_of(precision, N_IN, &parts[i], 1);
+        packed_matrix alone = packed_of(f, N_IN, &parts[i], 1);
         args.y = z;
         args.y_stride = n_out[i];
         packed_multiply(&alone, &args, NULL);
@@ -498,8 +533,8 @@ static void parts_side_by_side(vt_precision precision) {
 
 static void test_parts_side_by_side(void **unused) {
     (void)unused;
-    for (size_t i = 0; i < N_PRECISIONS; i++) {
-        parts_side_by_side(precisions[i]);
+    for (size_t i = 0; i < N_FORMS; i++) {
+        parts_side_by_side(forms[i]);
     }
 }
 
@@ -508,8 +543,8 @@ static void zeros_and_worse(void) {
     float x[4][6] = {{0}, {1, NAN, 0, 0, 0, 0}, {INFINITY, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6}};
     float w[3][6] = {{0}, {1, 1, 1, 1, 1, 1}, {1, 1, NAN, 1, 1, 1}}, y[4][3];
     vt_mat_part part = {VT_F32, w, 3, 1};
-    for (size_t i = 0; i < N_PRECISIONS; i++) {
-        packed_matrix m = packed_of(precisions[i], 6, &part, 1);
+    for (size_t i = 0; i < N_FORMS; i++) {
+        packed_matrix m = packed_of(forms[i], 6, &part, 1);
         vt_mat_mul_args args = {.x = x[0], .y = y[0], .rows = 4, .x_stride = 6, .y_stride = 3};
         packed_multiply(&m, &args, NULL);
         assert_true(y[0][0] == 0 && y[0][1] == 0 && y[3][0] == 0);
@@ -523,7 +558,7 @@ static void zeros_and_worse(void) {
 static void nearly_nothing(void) {
     float x[2][3] = {{0, 1e-44f, -3e-45f}, {1, 2, 3}}, w[2][3] = {{1, 1, 1}, {0, 1e-44f, 1e-45f}};
     vt_mat_part part = {VT_F32, w, 2, 1};
-    packed_matrix m = packed_of(VT_PRECISION_INT8, 3, &part, 1);
+    packed_matrix m = packed_of((form){VT_PRECISION_INT8, false}, 3, &part, 1);
     float y[2][2];
     vt_mat_mul_args args = {.x = x[0], .y = y[0], .rows = 2, .x_stride = 3, .y_stride = 2};
     packed_multiply(&m, &args, NULL);
@@ -538,18 +573,67 @@ static void test_zeros_and_worse(void **unused) {
     for_each_isa(nearly_nothing);
 }
 
+/* One column of compact weights as a product sees them: each times 1. */
+static void compact_column(vt_precision precision, const float *w, size_t n, float *seen) {
+    enum { MOST = 16 };
+    float x[MOST][MOST] = {{0}};
+    assert_true(n <= MOST);
+    for (size_t i = 0; i < n; i++) {
+        x[i][i] = 1;
+    }
+    packed_matrix m = packed_of((form){precision, true}, n, &(vt_mat_part){VT_F32, w, 1, 1}, 1);
+    vt_mat_mul_args args = {.x = x[0], .y = seen, .rows = n, .x_stride = MOST, .y_stride = 1};
+    packed_multiply(&m, &args, NULL);
+    packed_release(&m);
+}
+
+/* What vec.h says of compact weights, at its edges: four bits for exponents, fixed point, and a
+ * largest weight next to a power of two. */
+static void compact_edges(void) {
+    static const float w[] = {1.5f,      -0x1p-13f, 0x1.8p-13f, 0x1.8p-14f, -0x1p-14f, 0x1.fp-15f,
+                              -0x1p-30f, 0,         -1.25f,     0x1p-12f,   0x1.01p0f, -0.5f};
+    static const float as_bf16[] = {1.5f, -0x1p-13f, 0x1.8p-13f, 0x1p-13f, -0x1p-13f, 0,
+                                    0,    0,         -1.25f,     0x1p-12f, 0x1p0f,    -0.5f};
+    static const float f32[] = {0x1.fffffep0f, 1 + 0x1p-22f, 0x1p-22f, -0x1.8p-23f, 0x1.fp-24f};
+    static const float as_f32[] = {0x1.fffffcp0f, 1 + 0x1p-22f, 0x1p-22f, -0x1p-22f, 0};
+    enum { N = sizeof w / sizeof *w, N_F32 = sizeof f32 / sizeof *f32 };
+    float seen[N], scaled[N];
+    compact_column(VT_PRECISION_F32, f32, N_F32, seen);
+    assert_memory_equal(seen, as_f32, sizeof as_f32);
+    for (int e = -80; e <= 120; e += 20) {
+        for (size_t i = 0; i < N; i++) {
+            scaled[i] = ldexpf(w[i], e);
+        }
+        compact_column(VT_PRECISION_BF16, scaled, N, seen);
+        for (size_t i = 0; i < N; i++) {
+            assert_true(seen[i] == ldexpf(as_bf16[i], e));
+        }
+    }
+    compact_column(VT_PRECISION_BF16, (float[]){0x1.ffp0f, 0x1p-13f}, 2, seen);
+    assert_true(seen[0] == 2 && seen[1] == 0x1p-12f); /* rounded to 2, which is the scale then */
+}
+
+static void test_compact_edges(void **unused) {
+    (void)unused;
+    for_each_isa(compact_edges);
+}
+
 static void test_sizes(void **unused) {
     (void)unused;
     size_t bytes;
-    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 0, 1, NULL}, &bytes));
-    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, 1, 0, NULL}, &bytes));
-    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, SIZE_MAX / 4, 8, NULL}, &bytes));
-    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 8, SIZE_MAX / 4, NULL}, &bytes));
-    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_INT8, 1, 1 << 17, NULL}, &bytes));
-    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, 64, 768, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, false, 0, 1, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, false, 1, 0, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, false, SIZE_MAX / 4, 8, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, false, 8, SIZE_MAX / 4, NULL}, &bytes));
+    assert_false(vt_mat_bytes(&(vt_mat){VT_PRECISION_INT8, false, 1, 1 << 17, NULL}, &bytes));
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, false, 64, 768, NULL}, &bytes));
     assert_int_equal(bytes, 64 * 768 * 4);
-    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, 64, 768, NULL}, &bytes));
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, false, 64, 768, NULL}, &bytes));
     assert_int_equal(bytes, 64 * 768 * 2);
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_BF16, true, 64, 768, NULL}, &bytes));
+    assert_int_equal(bytes, 64 * (768 * 12 / 8 + sizeof(float)));
+    assert_true(vt_mat_bytes(&(vt_mat){VT_PRECISION_F32, true, 64, 768, NULL}, &bytes));
+    assert_int_equal(bytes, 64 * (768 * 3 + sizeof(float)));
     assert_false(vt_mat_scratch(SIZE_MAX / 8, 64, &bytes));
     assert_int_equal(vt_dtype_size(VT_F32), 4);
     assert_int_equal(vt_dtype_size(VT_F16), 2);
@@ -568,7 +652,9 @@ static void test_precision_names(void **unused) {
     assert_non_null(strstr(err.text, "\"fp8\""));
     assert_int_equal(vt_vec_init("scalar", &err), VT_OK);
     assert_int_equal(vt_vec_best_precision(), VT_PRECISION_F32);
+    assert_false(vt_vec_compacts(VT_PRECISION_F32));
     assert_int_equal(vt_vec_init(NULL, &err), VT_OK);
+    assert_false(vt_vec_compacts(VT_PRECISION_INT8));
 }
 
 /* A real layer's shape against another's implementation. oneDNN speaks of column or row major
@@ -611,6 +697,7 @@ int main(void) {
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_parts_side_by_side),
         cmocka_unit_test(test_zeros_and_worse),
+        cmocka_unit_test(test_compact_edges),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_precision_names),
         cmocka_unit_test(test_against_onednn),

@@ -436,7 +436,8 @@ static double activation(double x, vt_act act) {
 static void activations_over_their_range(void) {
     enum { N = 40001 };
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y), one = 1;
-    packed_matrix m = packed_of(VT_PRECISION_F32, 1, &(vt_mat_part){VT_F32, &one, 1, 1}, 1);
+    packed_matrix m =
+        packed_of((form){VT_PRECISION_F32, false}, 1, &(vt_mat_part){VT_F32, &one, 1, 1}, 1);
     assert_non_null(x);
     assert_non_null(y);
     for (size_t i = 0; i < N; i++) {

@@ -210,8 +210,8 @@ def main():
         for engine in {side.engine.name: side for side in group if "version" in side.opened}.values():
             results.add("machine", None, engine.engine.name, engine.opened["version"], "")
         for side in group:
-            if "packed_bytes" in side.opened:
-                results.add("packed", side.engine, "all matrices", side.opened["packed_bytes"], "B", threads=side.threads)
+            if "packed_bytes" in side.opened and side.threads == max(thread_counts):
+                results.add("packed", side.engine, "all matrices", side.opened["packed_bytes"], "B")
         measure_cosines(results, [side for side in group if side.threads == max(thread_counts)], reference, work)
         measure_times(results, group, cases, arguments.rounds)
     measure_peaks(results, bench_peak)

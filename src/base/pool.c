@@ -11,9 +11,10 @@
  *
  * Each thread has a share of the items, all in a row, because what it computes asks ahead for what
  * lies behind; it takes them from the front, half of what is left at a time and the last ones
- * singly, and who has none left moves the upper half of another's to itself. So threads finish
- * within a unit or two of each other, and the share of a worker that does not come is done by the
- * others. A share is one word of two unit numbers, so whoever finds it unchanged may change it,
+ * singly, and who has none left moves the upper half of another's to itself. So equally fast
+ * threads finish within a unit or two of each other; one that the kernel puts aside holds up the
+ * loop by what it has taken, half a share at most; the share of one that does not come is done by
+ * the others. A share is one word of two unit numbers, so whoever finds it unchanged may change it,
  * whatever happened in between. Taking is a locked instruction, which waits until all that the
  * thread has stored has reached its cache: where processors are far from each other and share what
  * they store, that is as long as a unit's work, hence the halves.
@@ -338,7 +339,8 @@ unsigned vt_pool_threads(const vt_pool *p) {
 
 /* ---- the caller's side --------------------------------------------------------------- */
 
-/* Taking a unit costs some nanoseconds, so that more than this many a thread are for nothing. */
+/* By halves, a share is taken in some seven steps: more units a thread than this are for nothing.
+ */
 static size_t unit_size(const vt_pool *p, size_t n, size_t grain) {
     size_t unit = n / (64 * (size_t)vt_pool_threads(p));
     return unit > grain ? unit : grain;

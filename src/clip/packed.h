@@ -5,8 +5,10 @@
 
 #include "clip/weights.h"
 
-/* A packed form is another when any of this is. The weights' digest is what counts; as making it
- * takes half a second, a file whose inode, size and times are those of then is taken for the same.
+/* A packed form is another when any of this is, or its number of bytes, which tells compact panels
+ * from wide ones: machines that want different ones replace each other's file. The weights' digest
+ * is what counts; as making it takes half a second, a file whose inode, size and times are those of
+ * then is taken for the same.
  */
 typedef struct vt_packed_source {
     uint64_t inode, bytes, mtime_ns, ctime_ns;
@@ -23,6 +25,8 @@ typedef struct vt_packed {
     size_t bytes;
     vt_hash weights; /* SHA-256 of model.safetensors */
     double cosine;   /* of int8 to f32, as it was measured when these were packed; 1 for others */
+    bool spread; /* weights so unequal that compact panels would lose them: these are wide, and not
+                  * for a file, which would be taken for another machine's */
     bool from_file;
     void *memory; /* what is owned: */
     vt_map map;

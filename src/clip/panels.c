@@ -14,6 +14,13 @@
 
 #define COSINE_LEAST 0.999
 
+/* What compact panels may take from small weights: the square of it is felt in a cosine, so f32
+ * keeps to a hundredth of what it promises; bf16 rounds off as much anyway. */
+static const float lost_most[VT_PRECISIONS] = {
+    [VT_PRECISION_F32] = 1e-4f,
+    [VT_PRECISION_BF16] = 1e-3f,
+};
+
 /* ---- what int8 is measured on ------------------------------------------------------------- */
 
 static const char *const probe_texts[] = {
@@ -75,7 +82,8 @@ static vt_status encode_probes(vt_clip *m, float *out, vt_err *err) {
 
 /* ---- packing ------------------------------------------------------------------------------ */
 
-static vt_status pack_as(vt_clip *m, vt_weights *w, vt_precision precision, vt_err *err) {
+static vt_status pack_once(vt_clip *m, vt_weights *w, vt_precision precision, float *lost,
+                           vt_err *err) {
     size_t bytes;
     vt_status s = vt_weights_plan(w, precision, &bytes);
     vt_packed_release(&m->packed);
@@ -83,10 +91,23 @@ static vt_status pack_as(vt_clip *m, vt_weights *w, vt_precision precision, vt_e
         s = vt_packed_allocate(&m->packed, bytes, err);
     if (s != VT_OK)
         return s;
-    vt_weights_pack(w, m->packed.memory, m->pool);
+    *lost = vt_weights_pack(w, m->packed.memory, m->pool);
     m->info.precision = precision;
     m->info.packed_bytes = bytes;
     return VT_OK;
+}
+
+/* Wide where compact panels would lose too much. */
+static vt_status pack_as(vt_clip *m, vt_weights *w, vt_precision precision, vt_err *err) {
+    float lost = 0;
+    w->wide = false;
+    vt_status s = pack_once(m, w, precision, &lost, err);
+    if (s == VT_OK && lost > lost_most[precision]) {
+        w->wide = true;
+        s = pack_once(m, w, precision, &lost, err);
+        m->packed.spread = true;
+    }
+    return s;
 }
 
 /* Packs twice, f32 first, and leaves int8. */
@@ -235,7 +256,10 @@ void vt_panels_keep(vt_clip *m, const vt_panels_place *place) {
     vt_err why;
     if (place->refused)
         s = save(m, place, VT_PRECISION_INT8, &verdict, &why);
-    if (s == VT_OK && is_kept(place, m->packed.bytes))
+    if (s == VT_OK && is_kept(place, m->packed.bytes) && m->packed.spread)
+        s = vt_fail(&why, VT_E_MODEL,
+                    "an output's weights differ too much in size for compact panels");
+    else if (s == VT_OK && is_kept(place, m->packed.bytes))
         s = save(m, place, place->precision, &m->packed, &why);
     if (s != VT_OK)
         note_not_kept(m, &why);

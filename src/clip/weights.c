@@ -6,6 +6,8 @@
  */
 #include "clip/weights.h"
 
+#include <math.h>
+
 enum { NAME_MAX_BYTES = 192 };
 
 void vt_weights_init(vt_weights *w, const char *label, const vt_safetensors *file, vt_err *err) {
@@ -102,10 +104,10 @@ void vt_weights_matrix(vt_weights *w, vt_mat *out, const vt_tensor *const *parts
 }
 
 /* Sizes cannot overflow: the tensors lie in a file. */
-static vt_mat shape_of(const vt_pack_job *job, vt_precision precision) {
+static vt_mat shape_of(const vt_pack_job *job, vt_precision precision, bool compact) {
     vt_mat m = {
         .precision = precision,
-        .compact = vt_vec_compacts(precision),
+        .compact = compact,
         .n_in = job->parts[0]->count / job->parts[0]->shape[0],
     };
     for (size_t i = 0; i < job->n_parts; i++)
@@ -118,7 +120,7 @@ vt_status vt_weights_plan(vt_weights *w, vt_precision precision, size_t *bytes) 
     for (size_t i = 0; w->status == VT_OK && i < w->n_jobs; i++) {
         vt_mat *m = w->jobs[i].out;
         size_t panels;
-        *m = shape_of(&w->jobs[i], precision);
+        *m = shape_of(&w->jobs[i], precision, !w->wide && vt_vec_compacts(precision));
         if (!vt_mat_bytes(m, &panels) || !vt_size_add(*bytes, panels, bytes))
             w->status = vt_fail(w->err, VT_E_TOO_LARGE, "%s: a matrix of %zu by %zu is too large",
                                 w->label, m->n_out, m->n_in);
@@ -157,7 +159,7 @@ typedef struct packing {
     unsigned char *panels;
 } packing;
 
-static void pack(const packing *p, const vt_pack_job *job) {
+static void pack(const packing *p, vt_pack_job *job) {
     const ptrdiff_t at = (const unsigned char *)job->out->panels - p->panels;
     vt_mat_part parts[3];
     for (size_t i = 0; i < job->n_parts; i++)
@@ -165,7 +167,7 @@ static void pack(const packing *p, const vt_pack_job *job) {
                                  .w = job->parts[i]->data,
                                  .n_out = job->parts[i]->shape[0],
                                  .scale = i == 0 ? job->first_scale : 1};
-    vt_mat_pack(job->out, parts, job->n_parts, p->panels + at);
+    job->lost = vt_mat_pack(job->out, parts, job->n_parts, p->panels + at);
 }
 
 static void pack_range(void *ctx, size_t begin, size_t end) {
@@ -174,8 +176,12 @@ static void pack_range(void *ctx, size_t begin, size_t end) {
         pack(p, &p->w->jobs[i]);
 }
 
-void vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool) {
+float vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool) {
     packing p = {.w = w, .panels = panels};
     vt_weights_place(w, panels);
+    float lost = 0;
     vt_pool_for(pool, w->n_jobs, 1, pack_range, &p);
+    for (size_t i = 0; i < w->n_jobs; i++)
+        lost = fmaxf(lost, w->jobs[i].lost);
+    return lost;
 }

@@ -12,6 +12,7 @@ typedef struct vt_pack_job {
     size_t n_parts;
     float first_scale; /* multiplies the first part's weights */
     vt_mat *out;
+    float lost; /* by compact panels, see vt_mat_pack */
 } vt_pack_job;
 
 typedef struct vt_weights {
@@ -19,6 +20,7 @@ typedef struct vt_weights {
     const vt_safetensors *file;
     vt_pack_job *jobs;
     size_t n_jobs, jobs_cap;
+    bool wide;           /* panels are not to be compact, whatever the machine would rather have */
     uint64_t parameters; /* numbers in the tensors asked for so far */
     vt_status status;
     vt_err *err;
@@ -47,7 +49,7 @@ vt_status vt_weights_plan(vt_weights *w, vt_precision precision, size_t *bytes) 
 bool vt_weights_plan_digest(const vt_weights *w, vt_hash *out) VT_MUST_USE;
 /* Tells the planned matrices where their panels lie. */
 void vt_weights_place(vt_weights *w, const void *panels);
-/* Writes the panels, on the threads of the pool. */
-void vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool);
+/* Writes the panels, on the threads of the pool. Returns what vt_mat_pack does, of all. */
+float vt_weights_pack(vt_weights *w, void *panels, vt_pool *pool);
 
 #endif

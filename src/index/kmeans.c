@@ -45,7 +45,7 @@ void vt_assigner_close(vt_assigner *a) {
 
 void vt_assigner_set(vt_assigner *a, const float *centres) {
     vt_mat_part part = {.type = VT_F32, .w = centres, .n_out = a->n, .scale = 1};
-    vt_mat_pack(&a->mat, &part, 1, a->panels);
+    (void)vt_mat_pack(&a->mat, &part, 1, a->panels);
     for (size_t i = 0; i < a->n; i++) {
         const float *c = centres + i * a->dim;
         a->bias[i] = -vt_vec_dot(c, c, a->dim) / 2;

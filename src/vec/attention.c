@@ -108,7 +108,7 @@ static void multiply_block(const vt_kernels *k, const small_product *p) {
         vt_panel_product panel = {
             .sum = sums,
             .x = (const uint32_t *)p->x,
-            .w = (const uint32_t *)(p->panels + c * p->panel_groups),
+            .w = p->panels + c * p->panel_groups,
             .x_stride = p->x_stride,
             .rows = p->rows,
             .groups = p->groups,

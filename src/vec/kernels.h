@@ -29,12 +29,12 @@
 #define VT_COMPACT_WORD 3 /* bytes of a word of weights in a compact panel */
 
 /* sum[r][c] = the products of words x[r][g] and w[g][c], over g < groups, for r < rows and c <
- * VT_PANEL. Rows of sum and of w are VT_PANEL words apart; sum and w are 64-byte aligned. What lies
- * behind the panel is likely to be wanted next. */
+ * VT_PANEL. Rows of sum and groups of w are VT_PANEL words each; both begin 64-byte aligned. What
+ * lies behind the panel is likely to be wanted next. */
 typedef struct vt_panel_product {
     void *sum; /* float, or int32_t for int8; VT_SPARE_ROWS rows longer than needed */
     const uint32_t *x;
-    const void *w;   /* words of 4 bytes, or compact ones of 3; 64 bytes behind them can be read */
+    const void *w;   /* words of 4 bytes; or of 3, and then 16 bytes behind them can be read too */
     size_t x_stride; /* words */
     size_t rows, groups; /* 1..VT_GROUP_ROWS; a multiple of VT_GROUP_RUN */
 } vt_panel_product;
@@ -43,13 +43,9 @@ typedef void (*vt_multiply_fn)(const vt_panel_product *p);
 
 /* ---- compact words ------------------------------------------------------------------------ */
 
-/* A group of f32, one word a column: the upper three bytes of a 32-bit integer, low byte first. */
-static inline float vt_widen_f32(const uint8_t *group, size_t column) {
-    const uint8_t *w = group + column * VT_COMPACT_WORD;
-    return (float)(int32_t)((uint32_t)w[0] << 8 | (uint32_t)w[1] << 16 | (uint32_t)w[2] << 24);
-}
-
-/* A group of bf16, two numbers a column: 64 bytes with the lower halves of the numbers, then 32
+/* A group of f32, one word a column: the upper three bytes of a 32-bit integer, low byte first.
+ *
+ * A group of bf16, two numbers a column: 64 bytes with the lower halves of the numbers, then 32
  * with four bits for each upper half, those of places 0 to 31 in the lower four. These bits are the
  * sign and e: the upper half is the sign and 0x38 + e, or 0 where e is 0. So a number is 0, or from
  * 2^-13 to below 2.
@@ -58,18 +54,6 @@ static inline float vt_widen_f32(const uint8_t *group, size_t column) {
  * 64 upper ones, by every 16 bytes, makes two vectors of words: the columns in their order. */
 static inline size_t vt_compact_place(size_t column) {
     return column % 16 / 4 * 16 + column / 16 * 8 + column % 4 * 2;
-}
-
-static inline uint32_t vt_widen_bf16(const uint8_t *group, size_t column) {
-    const size_t place = vt_compact_place(column);
-    uint32_t word = 0;
-    for (size_t i = 0; i < 2; i++) {
-        const unsigned two = group[2 * VT_PANEL + (place + i) % VT_PANEL];
-        const unsigned bits = place < VT_PANEL ? two & 15 : two >> 4, e = bits & 7;
-        const unsigned upper = (bits & 8) << 4 | (e ? 0x38 | e : 0);
-        word |= (upper << 8 | group[place + i]) << 16 * i;
-    }
-    return word;
 }
 
 /* ---- a product ---------------------------------------------------------------------------- */
@@ -89,7 +73,7 @@ static inline float vt_int8_inverse(float most) {
 }
 
 /* y = act(scale * sum + bias) + residual, for `rows` rows of VT_PANEL floats, or y_bf16 that
- * without residual, rounded. */
+ * without residual, rounded. Of int8, scale * row_scale * (sum - offset) + bias. */
 typedef struct vt_finish {
     float *y;
     uint16_t *y_bf16;           /* NULL where y is wanted */
@@ -117,8 +101,7 @@ typedef struct vt_kernels {
     void (*layer_norm)(float *y, const float *x, size_t n, const vt_norm *norm); /* one row */
 
     vt_multiply_fn multiply[VT_PRECISIONS];         /* none for auto */
-    vt_multiply_fn multiply_compact[VT_PRECISIONS]; /* none for auto and for int8 */
-    bool widens[VT_PRECISIONS];                     /* compact words, by instructions of its own */
+    vt_multiply_fn multiply_compact[VT_PRECISIONS]; /* none where there is no fast way */
     /* Rounds n floats to words of two, or of four; to may be from. */
     void (*to_bf16)(void *to, const float *from, size_t n);
     float (*to_int8)(void *to, const float *from, size_t n); /* the scale: 127 times it is the

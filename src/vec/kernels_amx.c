@@ -7,7 +7,8 @@
  * do, and the last ones may repeat rows of those before: sums are written once, at the end of the
  * panel, so computing a row twice does no harm, and the registers are configured once.
  *
- * f32 has no tiles and is what AVX-512 does. */
+ * f32 has no tiles and is what AVX-512 does; neither have compact panels, which vt_vec_compacts
+ * does not choose here. */
 #include "vec/words_avx512_bf16.h"
 
 #include "vec/kernels.h"

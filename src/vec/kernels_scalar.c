@@ -195,37 +195,6 @@ static void multiply_bf16(const vt_panel_product *p) {
     }
 }
 
-static void multiply_compact_f32(const vt_panel_product *p) {
-    for (size_t r = 0; r < p->rows; r++) {
-        const float *x = (const float *)(p->x + r * p->x_stride);
-        const uint8_t *w = p->w;
-        float sums[VT_PANEL] = {0};
-        for (size_t g = 0; g < p->groups; g++, w += vt_group_bytes(true)) {
-            for (size_t c = 0; c < VT_PANEL; c++) {
-                sums[c] += x[g] * vt_widen_f32(w, c);
-            }
-        }
-        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
-    }
-}
-
-static void multiply_compact_bf16(const vt_panel_product *p) {
-    for (size_t r = 0; r < p->rows; r++) {
-        const uint32_t *x = p->x + r * p->x_stride;
-        const uint8_t *w = p->w;
-        float sums[VT_PANEL] = {0};
-        for (size_t g = 0; g < p->groups; g++, w += vt_group_bytes(true)) {
-            float low = float_of_bits(x[g] << 16), high = float_of_bits(x[g] & 0xFFFF0000u);
-            for (size_t c = 0; c < VT_PANEL; c++) {
-                uint32_t both = vt_widen_bf16(w, c);
-                sums[c] += low * float_of_bits(both << 16);
-                sums[c] += high * float_of_bits(both & 0xFFFF0000u);
-            }
-        }
-        memcpy((float *)p->sum + r * VT_PANEL, sums, sizeof sums);
-    }
-}
-
 static void multiply_int8(const vt_panel_product *p) {
     for (size_t r = 0; r < p->rows; r++) {
         const uint8_t *x = (const uint8_t *)(p->x + r * p->x_stride);
@@ -297,8 +266,6 @@ const vt_kernels vt_kernels_scalar = {
     .multiply = {[VT_PRECISION_F32] = multiply_f32,
                  [VT_PRECISION_BF16] = multiply_bf16,
                  [VT_PRECISION_INT8] = multiply_int8},
-    .multiply_compact =
-        {[VT_PRECISION_F32] = multiply_compact_f32, [VT_PRECISION_BF16] = multiply_compact_bf16},
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,
     .finish = finish,

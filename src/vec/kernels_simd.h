@@ -22,9 +22,9 @@
  * An instruction set with a faster division defines NATIVE_DIVISION and vf_divide(a, b); one that
  * rounds and scales by powers of two, NATIVE_SCALE, vf_round(x) and vf_scale(x, n); one that moves
  * lanes freely, NATIVE_SHUFFLE and vf_shuffle(a, lanes, b), whose lane j is lane lanes[j] of a, or
- * from VF on of b; one that spreads bytes, NATIVE_WIDEN_F32 and vf_widen_f32(p), which is VF
- * compact words of f32, or NATIVE_WIDEN_BF16 and vf_widen_bf16(words, group), those of bf16 of a
- * whole panel. One that multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
+ * from VF on of b; one that spreads bytes as freely, NATIVE_WIDEN_F32 and NATIVE_WIDEN_BF16, and
+ * widen_f32(words, group) and widen_bf16(words, group), the vectors of a compact group. One that
+ * multiplies words of bf16 or int8 itself defines, under NATIVE_WORDS,
  *   add_bf16(sum, x, w)         sum + x.low * w.low + x.high * w.high in every lane
  *   add_int8(sum, x, w)         sum + the four products of unsigned x with signed w
  *   add_int8_at(sum, x, p)      the same with the one word at p for every lane
@@ -509,39 +509,22 @@ INLINE vf multiply_words(vt_precision precision, vf sum, vf x, vf w) {
     return vf_fma(x, w, sum);
 }
 
-#ifndef NATIVE_WIDEN_F32
-INLINE vf vf_widen_f32(const uint8_t *p) {
-    vf out = {0};
-    for (size_t j = 0; j < VF; j++) {
-        out[j] = vt_widen_f32(p, j);
-    }
-    return out;
-}
-#endif
-
-INLINE void widen_bf16(vf words[TILE_VECTORS], const uint8_t *group, size_t column) {
-#ifdef NATIVE_WIDEN_BF16
-    assert(column == 0); /* a tile is as wide as the panel */
-    vf_widen_bf16(words, group);
-#else
-    uint32_t wide[TILE_VECTORS * VF];
-    for (size_t i = 0; i < TILE_VECTORS * VF; i++) {
-        wide[i] = vt_widen_bf16(group, column + i);
-    }
-    memcpy(words, wide, sizeof wide);
-#endif
-}
-
 /* The words of a tile's columns. */
 INLINE void load_words(vf words[TILE_VECTORS], const void *group, size_t column, const form f) {
-    if (f.compact && f.precision == VT_PRECISION_BF16) {
-        widen_bf16(words, group, column);
+#ifdef NATIVE_WIDEN_F32
+    if (f.compact && f.precision == VT_PRECISION_F32) {
+        widen_f32(words, group);
         return;
     }
+#endif
+#ifdef NATIVE_WIDEN_BF16
+    if (f.compact) {
+        widen_bf16(words, group);
+        return;
+    }
+#endif
     for (size_t v = 0; v < TILE_VECTORS; v++) {
-        const size_t c = column + v * VF;
-        words[v] = f.compact ? vf_widen_f32((const uint8_t *)group + c * VT_COMPACT_WORD)
-                             : vf_load((const float *)group + c);
+        words[v] = vf_load((const float *)group + column + v * VF);
     }
 }
 
@@ -649,7 +632,7 @@ INLINE void add_tile(const tile *t, const form f, const bool alone) {
  * several, each asks for its share of what lies behind the run. */
 INLINE void add_run(const vt_panel_product *p, size_t first, size_t groups, const form f) {
     const size_t blocks = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
-    const size_t group = vt_group_bytes(f.compact), step = group / blocks;
+    const size_t group = vt_group_bytes(f.compact), step = (group + blocks - 1) / blocks;
     const uint8_t *w = (const uint8_t *)p->w + first * group;
     const char *ahead = (const char *)w + (blocks > 1 ? groups * group : alone_ahead(f));
     for (size_t b = 0; b < blocks; b++) {
@@ -695,13 +678,19 @@ static void multiply_int8(const vt_panel_product *p) {
     multiply_panel(p, (form){VT_PRECISION_INT8, false});
 }
 
+#ifdef NATIVE_WIDEN_F32
+_Static_assert(TILE_VECTORS *VF == VT_PANEL, "what is made wide is a whole group");
+
 static void multiply_compact_f32(const vt_panel_product *p) {
     multiply_panel(p, (form){VT_PRECISION_F32, true});
 }
+#endif
 
+#ifdef NATIVE_WIDEN_BF16
 static void multiply_compact_bf16(const vt_panel_product *p) {
     multiply_panel(p, (form){VT_PRECISION_BF16, true});
 }
+#endif
 
 #ifndef MULTIPLY_BF16
 #define MULTIPLY_BF16 multiply_bf16
@@ -849,13 +838,11 @@ const vt_kernels KERNELS = {
     .multiply = {[VT_PRECISION_F32] = multiply_f32,
                  [VT_PRECISION_BF16] = MULTIPLY_BF16,
                  [VT_PRECISION_INT8] = MULTIPLY_INT8},
-    .multiply_compact =
-        {[VT_PRECISION_F32] = multiply_compact_f32, [VT_PRECISION_BF16] = multiply_compact_bf16},
 #ifdef NATIVE_WIDEN_F32
-    .widens[VT_PRECISION_F32] = true,
+    .multiply_compact[VT_PRECISION_F32] = multiply_compact_f32,
 #endif
 #ifdef NATIVE_WIDEN_BF16
-    .widens[VT_PRECISION_BF16] = true,
+    .multiply_compact[VT_PRECISION_BF16] = multiply_compact_bf16,
 #endif
     .to_bf16 = to_bf16,
     .to_int8 = to_int8,

@@ -183,8 +183,7 @@ static void multiply(const product *p, const piece *at) {
     if (p->args->bias) {
         ask_for_bias(p->args->bias + at->column);
     }
-    const vt_kernels *k = p->k;
-    const vt_multiply_fn *multiply = p->w->compact ? k->multiply_compact : k->multiply;
+    const vt_multiply_fn *of_precision = p->w->compact ? p->k->multiply_compact : p->k->multiply;
     const vt_panel_product panel = {
         .sum = sums.of,
         .x = p->x + at->row * p->x_stride,
@@ -193,7 +192,7 @@ static void multiply(const product *p, const piece *at) {
         .rows = at->rows,
         .groups = p->groups,
     };
-    multiply[p->w->precision](&panel);
+    of_precision[p->w->precision](&panel);
     finish(p, at, &sums);
 }
 
@@ -224,6 +223,7 @@ void vt_mat_mul(const vt_mat *w, const vt_mat_mul_args *args, vt_pool *pool) {
         return;
     }
     const vt_kernels *k = vt_vec_kernels();
+    assert(!w->compact || k->multiply_compact[w->precision]);
     product p = {
         .k = k,
         .w = w,

@@ -41,9 +41,9 @@ static bool machine_has_amx(void) {
            (d & bits) == bits && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
-/* Making words wide takes shuffles. On AMD's processors these have units of their own: on a Zen 5
- * they cost nothing however many rows there are. On Intel's they share one with the products, and
- * it has not been measured who wins. */
+/* Making words wide takes shuffles. A Zen 5 has units for them: there they cost nothing, however
+ * many rows there are (measured); a Zen 4 is taken to be like it. Intel's processors have them on a
+ * unit that multiplies as well, and it has not been measured who wins. */
 static bool widening_is_free(void) {
     return __builtin_cpu_is("amd");
 }
@@ -119,7 +119,7 @@ const vt_kernels *vt_vec_kernels(void) {
 }
 
 bool vt_vec_compacts(vt_precision p) {
-    return chosen->widens[p] && widening_is_free();
+    return chosen->multiply_compact[p] && widening_is_free();
 }
 
 float vt_vec_dot(const float *a, const float *b, size_t n) {

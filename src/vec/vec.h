@@ -53,8 +53,8 @@ vt_status vt_precision_parse(const char *text, vt_precision *out, vt_err *err) V
 /* bf16 where the instruction set chosen multiplies it in hardware, f32 elsewhere. */
 vt_precision vt_vec_best_precision(void);
 
-/* Does the machine multiply compact panels of that precision at least as fast as others, however
- * many rows there are? */
+/* Does the instruction set chosen multiply compact panels of that precision, on this processor, at
+ * least as fast as others, however many rows there are? */
 bool vt_vec_compacts(vt_precision p);
 
 /* Weights W of a linear layer, [n_out][n_in] row-major as PyTorch stores nn.Linear, packed in
@@ -63,10 +63,10 @@ bool vt_vec_compacts(vt_precision p);
  * map of a file. Immutable once packed, so any number of threads may multiply with it.
  *
  * Compact panels are for products that take as long as their weights take to be read: 24 bits in
- * place of 32 in f32, 12 in place of 16 in bf16, with a scale for each output, the power of two s
- * at or below its largest weight. f32 is then rounded to multiples of 2^-22 s, which is what it
- * distinguishes at s. Of bf16 only what lies below 2^-13 s changes: to that or to 0, whichever is
- * nearer. int8 is never compact. */
+ * place of 32 in f32, 12 in place of 16 in bf16, with a scale s for each output: the power of two
+ * at or below its largest weight (as rounded to bf16, and 2^-90 at least). In f32 weights are
+ * rounded to multiples of 2^-22 s, and in bf16 only those below 2^-13 s are changed, to that or to
+ * 0, whichever is nearer. int8 is never compact. */
 typedef struct vt_mat {
     vt_precision precision;
     bool compact;
@@ -88,8 +88,11 @@ typedef struct vt_mat_part {
     float scale; /* multiplies every weight before it is rounded */
 } vt_mat_part;
 
-/* Writes the panels of m to `panels`; the parts' n_out add up to m's. */
-void vt_mat_pack(const vt_mat *m, const vt_mat_part *parts, size_t n_parts, void *panels);
+/* Writes the panels of m to `panels`; the parts' n_out add up to m's. Returns what being compact
+ * takes from weights that are small beside the largest of their output, where these are most of
+ * them: of the output it takes most from, the L2 norm of what they are changed by, to theirs. 0
+ * where most weights of all outputs are larger than a 256th of s, or not compact. */
+float vt_mat_pack(const vt_mat *m, const vt_mat_part *parts, size_t n_parts, void *panels);
 
 typedef enum vt_act {
     VT_ACT_NONE,

@@ -99,12 +99,18 @@ static inline vi vi_madd8(vi a, vi b) {
     return (vi)_mm512_maddubs_epi16((__m512i)a, (__m512i)b);
 }
 
-/* Four words to each lane of 128 bits, then every word behind a zero. */
 #define NATIVE_WIDEN_F32
-static inline vf vf_widen_f32(const uint8_t *p) {
+/* Four words to each lane of 128 bits, then every word behind a zero. */
+static inline vf widened(const uint8_t *p) {
     const __m512i fours = _mm512_setr_epi32(0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 0, 9, 10, 11, 0);
     const __m512i behind_zero =
         _mm512_broadcast_i32x4(_mm_setr_epi8(-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11));
     __m512i words = _mm512_permutexvar_epi32(fours, _mm512_loadu_si512(p));
     return _mm512_cvtepi32_ps(_mm512_shuffle_epi8(words, behind_zero));
+}
+
+/* Reads 16 bytes beyond the group. */
+static inline void widen_f32(vf words[TILE_VECTORS], const uint8_t *group) {
+    words[0] = widened(group);
+    words[1] = widened(group + 48);
 }

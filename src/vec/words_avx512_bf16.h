@@ -1,5 +1,5 @@
-/* The words of words_avx512.h and the two that BF16 and VNNI add, written out because gcc 12, given
- * the intrinsic of vpdpbusd, copies every sum to another register first.
+/* The words of words_avx512.h and those that BF16 and VNNI add. Sums are written out because gcc
+ * 12, given the intrinsic of vpdpbusd, copies every one to another register first.
  *
  * Sums of bf16 are rounded after each pair, and subnormal numbers count as 0 (Intel SDM,
  * VDPBF16PS). */
@@ -29,11 +29,11 @@ static inline vf add_int8(vf sum, vf x, vf w) {
     return sum;
 }
 
+#define NATIVE_WIDEN_BF16
 /* Half bytes are spread, those from the upper halves by a shift, and looked up; then lower and
  * upper bytes are interleaved, lane by lane of 128 bits. vpmultishiftqb would do it in fewer steps,
  * but a Zen 5 has it on the units that multiply: a quarter slower. */
-#define NATIVE_WIDEN_BF16
-static inline void vf_widen_bf16(vf words[TILE_VECTORS], const uint8_t *group) {
+static inline void widen_bf16(vf words[TILE_VECTORS], const uint8_t *group) {
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i shifts = _mm512_maskz_set1_epi32(0xFF00, 0x00040004); /* of the second half */
     const __m512i uppers = _mm512_broadcast_i32x4(

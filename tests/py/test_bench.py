@@ -99,6 +99,16 @@ class Arithmetic(unittest.TestCase):
         self.assertAlmostEqual(vision.operations(50) / 2 / 1e9, 4.4, delta=0.05)
         self.assertEqual(vision.layer_weights, 7077888)
 
+    def test_weights_and_the_rate_of_reading_them(self):
+        vision = shape.Tower(width=768, layers=12, wide=3072, projection=512, before=2 * 49 * 3072 * 768)
+        text = shape.Tower(width=512, layers=12, wide=2048, projection=512, before=0)
+        both = shape.Shape(text, vision, 49)
+        self.assertEqual(both.weights, 125_698_048)
+        results, ours, theirs = Results(), Engine("vitrine", "bf16"), Engine("onnxruntime", "f32")
+        results.add("packed", ours, "all matrices", 125_698_048 * 1.5, "B")
+        self.assertAlmostEqual(report.weights_rate(results, both, ours, 0.001), text.weights * 1.5 / 1e6, places=3)
+        self.assertAlmostEqual(report.weights_rate(results, both, theirs, 0.001), text.weights * 4 / 1e6, places=3)
+
     def test_a_single_token_needs_all(self):
         tower = shape.Tower(width=512, layers=12, wide=2048, projection=512, before=0)
         self.assertEqual(tower.needed(1), tower.operations(1))

@@ -3,7 +3,7 @@
 #ifndef VT_TEST_PACKED_MATRIX_H
 #define VT_TEST_PACKED_MATRIX_H
 
-#include "vec/vec.h"
+#include "vec/kernels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 typedef struct packed_matrix {
     vt_mat m;
     void *panels;
+    float lost; /* see vt_mat_pack */
 } packed_matrix;
 
 /* How weights are held. */
@@ -33,9 +34,14 @@ static inline packed_matrix packed_of(form f, size_t n_in, const vt_mat_part *pa
     p.panels = vt_alloc_aligned(bytes, 1);
     assert_non_null(p.panels);
     memset(p.panels, 0x5A, bytes); /* packing must clear what it pads */
-    vt_mat_pack(&p.m, parts, n_parts, p.panels);
+    p.lost = vt_mat_pack(&p.m, parts, n_parts, p.panels);
     p.m.panels = p.panels;
     return p;
+}
+
+/* Can the instruction set chosen multiply it? Some have no way for compact panels. */
+static inline bool can_multiply(form f) {
+    return !f.compact || vt_vec_kernels()->multiply_compact[f.precision];
 }
 
 static inline void packed_release(packed_matrix *p) {

@@ -75,6 +75,42 @@ static void loops_see_what_loops_before_wrote(void **state) {
     vt_pool_close(pool);
 }
 
+/* What a thread has taken nobody else does; so it must not be much, and the rest must not wait. */
+typedef struct taking {
+    atomic_uint done; /* items */
+    atomic_uint calls;
+    unsigned held; /* by the call that begins with item 0 */
+    bool failed;
+} taking;
+
+enum { TAKEN_OF = 64 };
+
+static void hold_the_first(void *ctx, size_t begin, size_t end) {
+    taking *t = ctx;
+    atomic_fetch_add(&t->calls, 1);
+    if (begin > 0) {
+        atomic_fetch_add(&t->done, (unsigned)(end - begin));
+        return;
+    }
+    uint64_t begun = vt_now_ns();
+    t->held = (unsigned)(end - begin);
+    while (atomic_load(&t->done) < TAKEN_OF - t->held && !t->failed) {
+        t->failed = vt_seconds_since(begun) > NEVER;
+        sched_yield();
+    }
+}
+
+static void the_others_do_what_a_thread_has_not_taken(void **state) {
+    vt_pool *pool = pool_of(2);
+    taking t = {0};
+    vt_pool_for(pool, TAKEN_OF, 1, hold_the_first, &t);
+    assert_false(t.failed);
+    assert_true(t.held <= TAKEN_OF / 4);
+    assert_int_equal(t.done + t.held, TAKEN_OF);
+    assert_true(t.calls > 4 && t.calls < TAKEN_OF / 2); /* neither all at once, nor one by one */
+    vt_pool_close(pool);
+}
+
 typedef struct meeting {
     atomic_uint arrived;
     unsigned wanted;
@@ -206,6 +242,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_item_is_visited_once),
         cmocka_unit_test(loops_see_what_loops_before_wrote),
+        cmocka_unit_test(the_others_do_what_a_thread_has_not_taken),
         cmocka_unit_test(all_threads_share_a_loop_also_after_they_slept),
         cmocka_unit_test(a_loop_within_a_loop_runs_alone),
         cmocka_unit_test(open_and_close_with_and_without_loops),

@@ -6,11 +6,15 @@
  * The loops are assembly: a compiler may fold, spill or reorder intrinsics (gcc 12 spills those of
  * vpdpbusd), and then the peak is the compiler's. Each has more accumulators than the latency of
  * its instruction times its ports. What the processor or the system lacks is left out. The best of
- * several short runs counts: a peak is a limit, and noise only lowers it. */
+ * several short runs counts: a peak is a limit, and noise only lowers it.
+ *
+ * bench_peak distance: only how long a line takes to another processor and back, in ns. Where a
+ * virtual machine's processors are placed anew while it runs, that is what changes. */
 #include "base/base.h"
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 enum { MOST_THREADS = 1024, RUNS = 40 };
@@ -223,7 +227,36 @@ static void print_peaks(const instruction *all, size_t n, job *jobs, unsigned th
     vt_buf_release(&line);
 }
 
-int main(void) {
+enum { EXCHANGES = 50000 };
+
+/* Two threads take turns to raise it: the caller to odd numbers, the other to even ones. */
+static _Alignas(128) atomic_uint ball;
+
+static void hit(unsigned from) {
+    for (unsigned i = from; i < 2 * EXCHANGES; i += 2) {
+        while (atomic_load_explicit(&ball, memory_order_acquire) != i)
+            continue;
+        atomic_store_explicit(&ball, i + 1, memory_order_release);
+    }
+}
+
+static void *hit_back(void *unused) {
+    hit(1);
+    return unused;
+}
+
+static int print_distance(void) {
+    pthread_t other;
+    uint64_t begun = vt_now_ns();
+    if (pthread_create(&other, NULL, hit_back, NULL) != 0)
+        return 1;
+    hit(0);
+    pthread_join(other, NULL);
+    printf("%.0f\n", vt_seconds_since(begun) / EXCHANGES * 1e9);
+    return 0;
+}
+
+int main(int argc, char **argv) {
     static job jobs[MOST_THREADS];
     instruction all[6];
     size_t n = find_instructions(all);
@@ -235,6 +268,12 @@ int main(void) {
     }
     unsigned most = vt_pool_threads(pool);
     vt_pool_close(pool);
+    if (argc > 1 && strcmp(argv[1], "distance") == 0) {
+        if (most > 1)
+            return print_distance();
+        fprintf(stderr, "bench_peak: there is one processor only\n");
+        return 1;
+    }
     print_peaks(all, n, jobs, 1);
     if (most > 1)
         print_peaks(all, n, jobs, most);

@@ -65,6 +65,12 @@ def measure_peaks(results, bench_peak):
             results.add("peak", None, name, float(value), "GB/s" if name.startswith("read") else "GFLOP/s", threads)
 
 
+def measure_distance(results, bench_peak, case, turn):
+    """How far two processors are from each other just now."""
+    ns = subprocess.run([str(bench_peak), "distance"], check=True, capture_output=True, text=True).stdout
+    results.add("distance", None, case.name, float(ns), "ns", threads=2, turn=turn)
+
+
 def weight_files(places):
     return [file for folder in (places.model, places.onnx) for file in folder.iterdir() if file.is_file()]
 
@@ -140,10 +146,13 @@ def measure_cosines(results, group, reference, work):
             raise SystemExit(f"{side.engine.title}: cosine {cosines.min():.6f} to the reference: not the same model")
 
 
-def measure_times(results, group, cases, rounds):
+def measure_times(results, group, cases, rounds, bench_peak):
+    several = any(side.threads > 1 for side in group)
     for turn in range(rounds):
         begun = time.monotonic()
         for case in cases:
+            if several:
+                measure_distance(results, bench_peak, case, turn)
             for side in group:
                 time.sleep(BREATH)
                 for i, ms in enumerate(side.ask(case.request())["ms"]):
@@ -213,7 +222,7 @@ def main():
             if "packed_bytes" in side.opened and side.threads == max(thread_counts):
                 results.add("packed", side.engine, "all matrices", side.opened["packed_bytes"], "B")
         measure_cosines(results, [side for side in group if side.threads == max(thread_counts)], reference, work)
-        measure_times(results, group, cases, arguments.rounds)
+        measure_times(results, group, cases, arguments.rounds, bench_peak)
     measure_peaks(results, bench_peak)
 
     out = arguments.out or work / "encoder.csv"

@@ -99,6 +99,9 @@ def machine_table(results, thread_counts):
         unit = "GB/s" if name.startswith("read") else "GFLOP/s"
         values = (results.peak(name, threads) for threads in thread_counts)
         lines.append(f"| {name}, {unit} | " + " | ".join(f"{value:.0f}" if value else "" for value in values) + " |")
+    far = [row.value for row in results.rows if row.kind == "distance"]
+    if far:
+        lines.append(f"\nA line to the other processor and back, before each case of each round: {spread(far)} ns")
     return lines
 
 

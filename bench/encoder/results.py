@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    kind: str           # machine, peak, load, packed, settling, time, cosine
+    kind: str           # machine, peak, load, packed, distance, settling, time, cosine
     engine: str         # "" where it is the machine's
     precision: str
     isa: str            # of vitrine's kernels, where they are not the best ones

@@ -227,32 +227,39 @@ static void print_peaks(const instruction *all, size_t n, job *jobs, unsigned th
     vt_buf_release(&line);
 }
 
-enum { EXCHANGES = 50000 };
-
 /* Two threads take turns to raise it: the caller to odd numbers, the other to even ones. */
 static _Alignas(128) atomic_uint ball;
 
-static void hit(unsigned from) {
-    for (unsigned i = from; i < 2 * EXCHANGES; i += 2) {
-        while (atomic_load_explicit(&ball, memory_order_acquire) != i)
+enum { EXCHANGES = 1000, SETS = 100 };
+
+static void play_set(unsigned set, unsigned player) {
+    for (unsigned i = 0; i < EXCHANGES; i++) {
+        const unsigned now = 2 * (set * EXCHANGES + i) + player;
+        while (atomic_load_explicit(&ball, memory_order_acquire) != now)
             continue;
-        atomic_store_explicit(&ball, i + 1, memory_order_release);
+        atomic_store_explicit(&ball, now + 1, memory_order_release);
     }
 }
 
-static void *hit_back(void *unused) {
-    hit(1);
+static void *play_against(void *unused) {
+    for (unsigned set = 0; set < SETS; set++)
+        play_set(set, 1);
     return unused;
 }
 
+/* Of the best set: at first both threads may be on one processor. */
 static int print_distance(void) {
     pthread_t other;
-    uint64_t begun = vt_now_ns();
-    if (pthread_create(&other, NULL, hit_back, NULL) != 0)
+    double best = INFINITY;
+    if (pthread_create(&other, NULL, play_against, NULL) != 0)
         return 1;
-    hit(0);
+    for (unsigned set = 0; set < SETS; set++) {
+        uint64_t begun = vt_now_ns();
+        play_set(set, 0);
+        best = fmin(best, vt_seconds_since(begun));
+    }
     pthread_join(other, NULL);
-    printf("%.0f\n", vt_seconds_since(begun) / EXCHANGES * 1e9);
+    printf("%.0f\n", best / EXCHANGES * 1e9);
     return 0;
 }
 

@@ -678,7 +678,8 @@ static void compact_edges(void) {
 static void test_what_compact_panels_lose_is_told(void **unused) {
     (void)unused;
     enum { N = 512 };
-    static const float spread[5] = {3 * 0x1p20f, 0.25f, 0, -0.25f, 1}, few[4] = {1, 0, 0, 0.3f};
+    static const float spread[5] = {3 * 0x1p20f, 0.25f, 0, -0.25f, 1},
+                       few[4] = {1, 1e-5f, 0.5f, 0.3f};
     float *w = random_floats(N);
     for (size_t i = 0; i < N_FORMS; i++) {
         packed_matrix m[3];

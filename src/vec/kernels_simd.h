@@ -679,7 +679,7 @@ static void multiply_int8(const vt_panel_product *p) {
 }
 
 #ifdef NATIVE_WIDEN_F32
-_Static_assert(TILE_VECTORS *VF == VT_PANEL, "what is made wide is a whole group");
+_Static_assert(VT_PANEL == TILE_VECTORS * VF, "what is made wide is a whole group");
 
 static void multiply_compact_f32(const vt_panel_product *p) {
     multiply_panel(p, (form){VT_PRECISION_F32, true});

@@ -385,17 +385,24 @@ static void compact_panels_give_the_same_vectors(void **state) {
     folder_release(&f);
 }
 
-/* In each output one weight of a feature that is always 0, thousands of times the others: what is
- * compact would keep that one alone. */
-static void spread_weights(folder *f) {
+/* What feature 1 is multiplied by before the MLPs read it, and every weight that looks at it. */
+static void set_feature(folder *f, float gain, float weight) {
     for (size_t i = 0; i < f->n_tensors; i++) {
         folder_tensor *t = &f->tensors[i];
-        if (strstr(t->name, "layer_norm2."))
+        if (strstr(t->name, "layer_norm2.weight"))
+            t->values[1] = gain;
+        if (strstr(t->name, "layer_norm2.bias"))
             t->values[1] = 0;
         if (strstr(t->name, "fc1.weight"))
             for (size_t row = 0; row < t->shape[0]; row++)
-                t->values[row * t->shape[1] + 1] = 1e6f;
+                t->values[row * t->shape[1] + 1] = weight;
     }
+}
+
+/* In each output one weight of a feature that is always 0, thousands of times the others: what is
+ * compact would keep that one alone. */
+static void spread_weights(folder *f) {
+    set_feature(f, 0, 1e6f);
 }
 
 static void weights_that_compact_panels_lose_stay_wide(void **state) {
@@ -493,14 +500,7 @@ static void where_the_model_cannot_be_written_the_other_folder_serves(void **sta
 /* One feature two thousand times the others, which no weight looks at: the scale of a row then
  * leaves nothing of those that count. */
 static void make_outliers(folder *f) {
-    for (size_t i = 0; i < f->n_tensors; i++) {
-        folder_tensor *t = &f->tensors[i];
-        if (strstr(t->name, "layer_norm2.weight"))
-            t->values[1] = 2000;
-        if (strstr(t->name, "fc1.weight"))
-            for (size_t row = 0; row < t->shape[0]; row++)
-                t->values[row * t->shape[1] + 1] = 0;
-    }
+    set_feature(f, 2000, 0);
 }
 
 static void int8_that_changes_vectors_gives_way(void **state) {
